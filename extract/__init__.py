@@ -1,0 +1,1 @@
+"""The verbs: read transcripts, prompt a model, ground its answers, store the run."""
