@@ -88,10 +88,11 @@ def _split_turns(text: str, labels: Labels) -> list[Turn]:
     marks = list(labels.pattern.finditer(text))
     counts: dict[Speaker, int] = {"interviewer": 0, "interviewee": 0}
     turns = []
-    for mark, following in zip(marks, [*marks[1:], None], strict=True):
+    ends = [*(mark.start() for mark in marks[1:]), len(text)]
+    for mark, last in zip(marks, ends, strict=False):
         speaker: Speaker = "interviewer" if mark[1] in labels.interviewer else "interviewee"
         counts[speaker] += 1
-        start, end = _trim(text, mark.end(), following.start() if following else len(text))
+        start, end = _trim(text, mark.end(), last)
         turn_id = f"{'I' if speaker == 'interviewer' else 'U'}{counts[speaker]}"
         sentences = _split_sentences(text, start, end, turn_id) if speaker == "interviewee" else ()
         turns.append(Turn(turn_id, speaker, start, end, sentences))

@@ -8,7 +8,15 @@ from typing import Any
 
 from extract.engines import EngineOptions
 from extract.engines.limits import RetryPolicy, parse_retry_after
-from extract.engines.live import Correction, LiveEngine, ProviderError, Reply, Send, classify_status
+from extract.engines.live import (
+    Correction,
+    LiveEngine,
+    ProviderError,
+    Reply,
+    Send,
+    classify_status,
+    render_messages,
+)
 from extract.engines.prices import open_prices
 from extract.errors import EngineError
 from extract.prompt import Request
@@ -87,15 +95,6 @@ class _Sender:
 
 async def _read_body(raw: Any) -> Any:
     return await raw.aread() if hasattr(raw, "aread") else raw.content
-
-
-def render_messages(request: Request, corrections: list[Correction]) -> list[dict[str, Any]]:
-    """The conversation: the transcript, then each answer that did not validate and what was wrong."""
-    messages = [{"role": "user", "content": request.user}]
-    for correction in corrections:
-        messages.append({"role": "assistant", "content": correction.answer or "(empty)"})
-        messages.append({"role": "user", "content": correction.render()})
-    return messages
 
 
 def parse_message(message: dict[str, Any], headers: Any) -> Reply:

@@ -208,6 +208,15 @@ class _State:
         )
 
 
+def render_messages(request: Request, corrections: list[Correction]) -> list[dict[str, Any]]:
+    """The conversation: the transcript, then each answer that did not validate and what was wrong."""
+    messages = [{"role": "user", "content": request.user}]
+    for correction in corrections:
+        messages.append({"role": "assistant", "content": correction.answer or "(empty)"})
+        messages.append({"role": "user", "content": correction.render()})
+    return messages
+
+
 _STOPS: dict[str, str] = {
     "refusal": "The model refused to answer.",
     "max_tokens": "The answer was cut off. Allow more with --max-tokens.",

@@ -1,0 +1,1 @@
+"""The judgement: goldens, matching, scores, comparisons."""
