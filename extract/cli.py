@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from schemas.codebook import Codebook
 
 PROGRAM = "python -m extract"
+AUTHORED = Path(os.path.relpath(Path(__file__).parents[1] / "goldens" / "authored" / "transcripts"))
 ENGINE_NAMES = ("claude", "provider", "replay", "rules")
 
 
@@ -79,9 +80,11 @@ def build_parser() -> argparse.ArgumentParser:
     prompt = commands.add_parser("prompt", help="what would be sent for one interview, with its token count")
     prompt.add_argument("id", metavar="ID", help="a transcript id")
     prompt.set_defaults(function=_prompt)
-    _add_source(prompt, default="goldens/authored/transcripts")
+    _add_source(prompt, default=str(AUTHORED))
     _add_codebook(prompt)
-    for command in (show, runs):
+    demo = commands.add_parser("demo", help="extract the authored interviews with rules, and show one")
+    demo.set_defaults(function=_demo)
+    for command in (show, runs, demo):
         _add_runs(command)
     return parser
 
@@ -284,6 +287,8 @@ def _estimate(source: "Source", prompt: "Prompt", engine: "Engine", store: "RunS
     from extract.terminal import format_cost, format_count
     from extract.transcripts import load_transcripts
 
+    if store is not None:
+        store.load_index()
     count, usage = estimate_run(load_transcripts(source), prompt, engine, store, plan)
     cost = plan.find_cost(usage) if plan.find_cost else None
     print(f"{count} requests to {engine.model}, {plan.held} held already.")
@@ -353,6 +358,24 @@ def _load_prompt(options: argparse.Namespace) -> "Prompt":
     from extract.prompt import load_prompt
 
     return load_prompt(options.prompt, _load_codebook(options))
+
+
+def _demo(options: argparse.Namespace) -> int:
+    """The authored interviews through the keyless engine, one of them in full, and how to go on."""
+    from extract.store import open_run
+    from extract.terminal import open_console, print_record
+
+    run = ["run", str(AUTHORED), "--engine", "rules", "--runs", str(options.runs)]
+    status = main(run)
+    store = open_run("last", options.runs)
+    shown = next(record for record in store.read_records() if record.transcript_id == "authored_work_02")
+    print()
+    print_record(open_console(), shown)
+    print(f"\nThe run lies in {store.path}. The other interviews: {PROGRAM} show {store.path}")
+    print("`rules` finds cue phrases; it is no language model. A model reads far better:")
+    key = "" if os.environ.get("ANTHROPIC_API_KEY") else "ANTHROPIC_API_KEY=... "
+    print(f"  {key}{PROGRAM} run {AUTHORED} --max-cost 1")
+    return status
 
 
 # ---------------------------------------------------------------- looking

@@ -212,7 +212,7 @@ def _to_record(completion: Completion) -> Record:
         extraction=ground_draft(draft, transcript) if draft else None,
         failure=completion.failure,
         draft=draft.model_dump() if draft else None,
-        answer=completion.answer[:20_000] if completion.answer else None,
+        answer=_make_storable(completion.answer),
         model=completion.model,
         usage=completion.usage,
         cost_usd=completion.cost_usd,
@@ -221,6 +221,11 @@ def _to_record(completion: Completion) -> Record:
         request_id=completion.request_id,
         created_at=now(),
     )
+
+
+def _make_storable(answer: str | None) -> str | None:
+    """An answer of at most 20,000 characters, without the halves of characters that JSON can smuggle in."""
+    return answer[:20_000].encode("utf-8", "replace").decode() if answer else None
 
 
 # ---------------------------------------------------------------- the manifest

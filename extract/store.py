@@ -106,7 +106,7 @@ class RunStore:
         self._take_lock()
         self._cut_torn_line()
         self._file = os.open(self.records_path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-        self._index()
+        self.load_index()
         self._syncer = threading.Thread(target=self._sync_often, daemon=True)
         self._syncer.start()
         return self
@@ -170,7 +170,8 @@ class RunStore:
         if not failed:
             self._answers[bytes.fromhex(request_hash)[:16]] = offset
 
-    def _index(self) -> None:
+    def load_index(self) -> None:
+        """Read which requests the run holds; `with` does it, `holds` without writing needs it."""
         corrupt = 0
         for offset, line in self._read_lines():
             self._end = offset + len(line)

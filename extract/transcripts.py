@@ -331,7 +331,7 @@ def _find_columns(names: list[str], source: Source, where: str) -> _Columns:
 def _to_row(row: dict[str, Any], columns: _Columns, where: str, cohort: str | None = None) -> Row:
     found = row.get(columns.id) if columns.id else None
     group = row.get(columns.cohort) if columns.cohort else None
-    name = str(found).strip() if found is not None else ""
+    name = str(found).strip().encode("utf-8", "replace").decode() if found is not None else ""
     return Row(where, name or None, row.get(columns.text), str(group) if group else cohort)
 
 

@@ -73,7 +73,7 @@ class _Sender:
                 messages=render_messages(request, corrections),
                 output_config={"format": {"type": "json_schema", "schema": self._find_schema(request)}},
             )
-            return parse_message(json.loads(await _read_body(raw)), raw.headers)
+            return parse_message(json.loads(await raw.read()), raw.headers)
         except anthropic.APIStatusError as error:
             wait = parse_retry_after(error.response.headers.get("retry-after"))
             raise classify_status(error.status_code, _find_message(error), wait) from None
@@ -91,10 +91,6 @@ class _Sender:
         if request.format.hash not in self._schemas:
             self._schemas[request.format.hash] = anthropic.transform_schema(request.format.json_schema)
         return self._schemas[request.format.hash]
-
-
-async def _read_body(raw: Any) -> Any:
-    return await raw.aread() if hasattr(raw, "aread") else raw.content
 
 
 def parse_message(message: dict[str, Any], headers: Any) -> Reply:

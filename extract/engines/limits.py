@@ -20,7 +20,7 @@ class RetryPolicy:
     `give_up_s` after its first failure.
     """
 
-    first_s: float = 0.5
+    first_s: float = 0.25
     cap_s: float = 8.0
     retry_after_cap_s: float = 60.0
     give_up_s: float = 900.0

@@ -53,10 +53,14 @@ def open_provider(options: EngineOptions) -> LiveEngine:
         model=model,
         parameters=parameters,
         connect=lambda: _connect(options, model),
-        find_cost=open_prices(None if options.base_url else provider, name),
+        find_cost=_find_no_cost if options.base_url else open_prices(provider, name),
         concurrency=options.concurrency,
         policy=RetryPolicy(give_up_s=options.give_up_s),
     )
+
+
+def _find_no_cost(_usage: Usage) -> None:
+    """At another address the same model may have another price, or none."""
 
 
 @asynccontextmanager

@@ -106,5 +106,7 @@ def find_real_interviews() -> Path:
     data = os.environ.get("VERBATIM_DATA")
     folder = Path(data or "none") / "data" / "anthropic_interviewer"
     if not folder.is_dir():
-        pytest.skip("needs the 1,210 real interviews: set VERBATIM_DATA to a folder that holds data/anthropic_interviewer")
+        pytest.skip(
+            "needs the 1,210 real interviews: set VERBATIM_DATA to a folder that holds data/anthropic_interviewer"
+        )
     return folder

@@ -1,0 +1,26 @@
+"""What every peer's program shares: the requests, the clock and the line of JSON that it prints."""
+
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+
+def load_requests(path: str) -> list[dict[str, Any]]:
+    """The rendered requests: `system`, `user`, and once `schema` in the first line."""
+    return [json.loads(line) for line in Path(path).read_text(encoding="utf-8").splitlines()]
+
+
+def measure(work: Callable[[], int], library: str) -> None:
+    """Run the work, whose imports are done, and print seconds, CPU and memory; it returns how many were answered."""
+    cpu, started = time.process_time(), time.monotonic()
+    answered = work()
+    seconds = time.monotonic() - started
+    used = time.process_time() - cpu
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    result = {"library": library, "answered": answered, "seconds": seconds, "cpu_s": used, "peak_mb": peak}
+    json.dump(result, sys.stdout)
+    print()

@@ -1,0 +1,71 @@
+"""Valid drafts made from a request alone: any JSON schema walked, sentence ids taken from the user's message."""
+
+import hashlib
+import json
+import re
+from typing import Any
+
+
+class AnswerWriter:
+    """Fills a JSON schema deterministically; the same message gives the same answer."""
+
+    def __init__(self, schema: dict[str, Any], message: str) -> None:
+        self.schema = schema
+        self.ids = list(dict.fromkeys(re.findall(r"^\[(U\d+\.\d+)\]", message, re.MULTILINE))) or ["U1.1"]
+        self.seed = hashlib.sha256(message.encode("utf-8", "replace")).digest()
+        self.drawn = 0
+
+    def write(self) -> Any:
+        return self._fill(self.schema, "")
+
+    def _draw(self, below: int) -> int:
+        self.drawn += 1
+        mixed = hashlib.blake2b(self.seed + self.drawn.to_bytes(4, "big"), digest_size=8).digest()
+        return int.from_bytes(mixed, "big") % below
+
+    def _fill(self, schema: dict[str, Any], name: str) -> Any:
+        while "$ref" in schema:
+            schema = self.schema["$defs"][schema["$ref"].rsplit("/", 1)[1]]
+        if "enum" in schema:
+            return self._choose(schema["enum"])
+        if "anyOf" in schema:
+            return self._fill(schema["anyOf"][0], name)
+        kind = schema.get("type")
+        if kind == "object":
+            return {key: self._fill(part, key) for key, part in schema.get("properties", {}).items()}
+        if kind == "array":
+            return self._fill_list(schema.get("items", {}), name)
+        return {"string": "As it was said", "integer": 1, "number": 1.0, "boolean": True}.get(str(kind))
+
+    def _choose(self, values: list[Any]) -> Any:
+        if "discussed" in values:
+            return "discussed"
+        usable = [value for value in values if value != "unclear"]
+        return usable[self._draw(len(usable))]
+
+    def _fill_list(self, items: dict[str, Any], name: str) -> list[Any]:
+        if name.endswith("evidence"):
+            first, count = self._draw(len(self.ids)), 1 + self._draw(3)
+            return self.ids[first : first + count]
+        made = [self._fill(items, name) for _ in range(1 + self._draw(3))]
+        codes = {json.dumps(item.get("code") if isinstance(item, dict) else item): item for item in made}
+        return list(codes.values())
+
+
+def spoil(answer: dict[str, Any], kind: str) -> str:
+    """The answer as text, with one thing wrong that a JSON schema cannot see (or can)."""
+    if kind == "bad_json_answer":
+        return "Here is the JSON you asked for: {"
+    if kind == "empty_answer":
+        return ""
+    items = answer["tasks"]["items"]
+    if kind == "wrong_schema":
+        items[0]["code"] = "no_such_code"
+    elif kind == "unknown_id":
+        items[0]["evidence"] = ["U99.9"]
+    elif kind == "interviewer_id":
+        items[0]["evidence"] = ["I1"]
+    elif kind == "repeated_code":
+        answer["concerns"]["items"] = answer["concerns"]["items"][:1] * 2
+    text = json.dumps(answer)
+    return text[: len(text) // 2] if kind == "max_tokens" else text
