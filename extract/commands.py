@@ -1,0 +1,312 @@
+"""What each command of the command line does. `cli.py` reads the options and catches the errors."""
+
+import argparse
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from extract.errors import StoreError
+
+if TYPE_CHECKING:
+    from extract.engines import Engine, EngineOptions
+    from extract.pipeline import Plan
+    from extract.prompt import Prompt
+    from extract.store import RunStore
+    from extract.transcripts import Source
+    from schemas.codebook import Codebook
+
+PROGRAM = "python -m extract"
+AUTHORED = Path(os.path.relpath(Path(__file__).parents[1] / "goldens" / "authored" / "transcripts"))
+
+# ---------------------------------------------------------------- run
+
+
+def run(options: argparse.Namespace) -> int:
+    """Extract a source, or say what that would take; returns the exit status, like all commands."""
+    store = None
+    if options.resume:
+        store, options = _resume(options)
+    if not options.source:
+        print(f"{PROGRAM} run: name a SOURCE, or --resume RUN. See: {PROGRAM} run --help", file=sys.stderr)
+        return 2
+    from extract.engines import open_engine
+    from extract.pipeline import Plan, describe_run
+    from extract.store import create_run, find_run
+
+    prompt, source = _load_prompt(options), _make_source(options)
+    engine = open_engine(options.engine, _engine_options(options))
+    plan = Plan(
+        repeats=options.repeat,
+        retry_failed=options.retry_failed,
+        max_cost_usd=options.max_cost,
+        find_cost=_find_prices(engine, options),
+        max_tokens=options.max_tokens,
+    )
+    manifest = describe_run(prompt, engine, _name_source(source), options.repeat)
+    manifest = manifest.model_copy(update={"command": tuple(_forget(options.command_line))})
+    if store is not None:
+        store.check_identity(manifest)
+    elif not options.new:
+        store = find_run(options.runs, manifest)
+    if options.dry_run:
+        return _estimate(source, prompt, engine, store, plan)
+    return _extract(source, prompt, engine, store or create_run(options.runs, manifest), plan)
+
+
+def _resume(options: argparse.Namespace) -> tuple["RunStore", argparse.Namespace]:
+    """The run to go on with, and its own command where no new one is given."""
+    from extract.store import open_run
+
+    store = open_run(options.resume, options.runs)
+    if options.source:
+        return store, options
+    first = options.parse(store.manifest.command)
+    first.runs, first.dry_run = options.runs, options.dry_run
+    first.retry_failed = options.retry_failed
+    for name in ("max_cost", "concurrency", "timeout", "base_url"):
+        if f"--{name.replace('_', '-')}" in " ".join(options.command_line):
+            setattr(first, name, getattr(options, name))
+    return store, first
+
+
+def _forget(command: Sequence[str]) -> list[str]:
+    """The command without what a later one must say for itself."""
+    kept: list[str] = []
+    words = iter(command)
+    for word in words:
+        if word in ("--resume", "--max-cost"):
+            next(words, None)
+        elif word not in ("--new", "--retry-failed", "--dry-run") and not word.startswith(("--resume=", "--max-cost=")):
+            kept.append(word)
+    return kept
+
+
+def _extract(source: "Source", prompt: "Prompt", engine: "Engine", store: "RunStore", plan: "Plan") -> int:
+    from extract.pipeline import close_manifest, run_extraction
+    from extract.terminal import Progress, say
+    from extract.transcripts import count_rows, load_transcripts
+
+    total = count_rows(source)
+    with store:
+        for notice in store.notices:
+            say(notice)
+        store.write_manifest(store.manifest.model_copy(update={"status": "running"}))
+        progress = Progress(plan, total * plan.repeats if total else None)
+        restore = _catch_signals(plan)
+        try:
+            for _ in run_extraction(load_transcripts(source, say), prompt, engine, store, plan):
+                progress.update()
+        except BaseException as error:
+            plan.stop("stopped at once" if isinstance(error, KeyboardInterrupt) else "an error")
+            raise
+        finally:
+            progress.close()
+            store.write_manifest(close_manifest(store, plan))
+            restore()
+            _conclude(store, plan)
+    if plan.stopped:
+        return 130 if plan.stopped == "Ctrl-C" else 3
+    return 0 if store.manifest.records > store.manifest.failures else 1
+
+
+def _conclude(store: "RunStore", plan: "Plan") -> None:
+    """Say what is in the run now, and how to see it or go on."""
+    from extract.terminal import describe_manifest, say
+
+    say(f"{plan.answered} asked, {plan.held} held already. {describe_manifest(store.manifest)}.")
+    if plan.stopped:
+        say(f"Stopped ({plan.stopped}). Go on with: {PROGRAM} run --resume {store.path}")
+    elif store.manifest.failures:
+        say(f"Ask again for what failed with: {PROGRAM} run --resume {store.path} --retry-failed")
+    say(f"Run: {store.path}   Look at it with: {PROGRAM} show {store.path}")
+
+
+def _catch_signals(plan: "Plan") -> Callable[[], None]:
+    """First Ctrl-C or SIGTERM: finish what is in flight. Second: stop at once."""
+    from extract.terminal import say
+
+    def handle(_number: int, _frame: Any) -> None:
+        if plan.stopped:
+            raise KeyboardInterrupt
+        plan.stop("Ctrl-C")
+        say(f"\nFinishing the {plan.in_flight} requests in flight; Ctrl-C again stops at once.")
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    return restore
+
+
+def _estimate(source: "Source", prompt: "Prompt", engine: "Engine", store: "RunStore | None", plan: "Plan") -> int:
+    from extract.pipeline import estimate_run
+    from extract.terminal import format_cost, format_count
+    from extract.transcripts import load_transcripts
+
+    if store is not None:
+        store.load_index()
+    count, usage = estimate_run(load_transcripts(source), prompt, engine, store, plan)
+    cost = plan.find_cost(usage) if plan.find_cost else None
+    print(f"{count} requests to {engine.model}, {plan.held} held already.")
+    if engine.name in ("rules", "replay"):
+        print("This engine asks no model: no tokens, $0.")
+        return 0
+    print(f"About {format_count(usage.whole_input_tokens)} tokens in", end="")
+    print(f" ({format_count(usage.cache_read_tokens)} from the cache), {format_count(usage.output_tokens)} out", end="")
+    print(f": {'about ' if cost is not None else ''}{format_cost(cost)}. Nothing was asked.")
+    return 0
+
+
+def _find_prices(engine: "Engine", options: argparse.Namespace) -> Any:
+    """The engine's price list; refuses a money limit where the price is unknown."""
+    find_cost = getattr(engine, "find_cost", None)
+    if options.max_cost is not None and find_cost is not None:
+        from schemas.record import Usage
+
+        if find_cost(Usage(requests=1, input_tokens=1, output_tokens=1)) is None:
+            raise StoreError(f"No price is known for {engine.model!r}, so --max-cost cannot hold. Leave it out.")
+    return find_cost
+
+
+def _make_source(options: argparse.Namespace) -> "Source":
+    from extract.transcripts import Source
+    from extract.turns import DEFAULT_LABELS
+
+    ids = [part.strip() for text in getattr(options, "ids", []) for part in text.split(",")]
+    return Source(
+        name=options.source,
+        split=options.split,
+        limit=options.limit,
+        ids=frozenset(filter(None, ids)),
+        labels=DEFAULT_LABELS.extend(options.interviewer, options.interviewee),
+        text_column=options.text_column,
+        id_column=options.id_column,
+    )
+
+
+def _name_source(source: "Source") -> str:
+    path = Path(source.name)
+    return str(path.resolve()) if path.exists() else source.name
+
+
+def _engine_options(options: argparse.Namespace) -> "EngineOptions":
+    from extract.engines import EngineOptions
+    from extract.store import open_run
+
+    return EngineOptions(
+        model=options.model,
+        concurrency=options.concurrency,
+        max_tokens=options.max_tokens,
+        timeout_s=options.timeout,
+        base_url=options.base_url,
+        run=str(open_run(options.replayed, options.runs).path) if options.replayed else None,
+        dry_run=options.dry_run,
+    )
+
+
+def _load_codebook(options: argparse.Namespace) -> "Codebook":
+    from schemas.codebook import DEFAULT_CODEBOOK, load_codebook
+
+    return load_codebook(options.codebook or DEFAULT_CODEBOOK)
+
+
+def _load_prompt(options: argparse.Namespace) -> "Prompt":
+    from extract.prompt import load_prompt
+
+    return load_prompt(options.prompt, _load_codebook(options))
+
+
+def demo(options: argparse.Namespace) -> int:
+    """The authored interviews through the keyless engine, one of them in full, and how to go on."""
+    from extract.store import open_run
+    from extract.terminal import open_console, print_record
+
+    status = run(options.parse(["run", str(AUTHORED), "--engine", "rules", "--runs", str(options.runs)]))
+    store = open_run("last", options.runs)
+    shown = next(record for record in store.read_records() if record.transcript_id == "authored_work_02")
+    print()
+    print_record(open_console(), shown)
+    print(f"\nThe run lies in {store.path}. The other interviews: {PROGRAM} show {store.path}")
+    print("`rules` finds cue phrases; it is no language model. A model reads far better:")
+    key = "" if os.environ.get("ANTHROPIC_API_KEY") else "ANTHROPIC_API_KEY=... "
+    print(f"  {key}{PROGRAM} run {AUTHORED} --max-cost 1")
+    return status
+
+
+# ---------------------------------------------------------------- looking
+
+
+def show(options: argparse.Namespace) -> int:
+    """All interviews of a run in a table, or one with its quotes."""
+    from extract.store import open_run
+    from extract.terminal import open_console, print_overview, print_record
+
+    store = open_run(options.run, options.runs)
+    console = open_console()
+    if options.id is None:
+        print_overview(console, store.manifest, store.read_records())
+        return 0
+    found = [record for record in store.read_records() if record.transcript_id == options.id]
+    if not found:
+        raise StoreError(
+            f"No transcript {options.id!r} in run {store.path.name!r}. List them with: {PROGRAM} show {options.run}"
+        )
+    for record in found:
+        print_record(console, record)
+    return 0
+
+
+def runs(options: argparse.Namespace) -> int:
+    """The runs of a folder in a table."""
+    from extract.store import list_runs
+    from extract.terminal import open_console, print_runs
+
+    stores = list_runs(options.runs)
+    if not stores:
+        print(f"No runs in {str(options.runs)!r} yet. Make one with: {PROGRAM} run SOURCE")
+        return 0
+    print_runs(open_console(), [store.manifest for store in stores])
+    return 0
+
+
+def schema(options: argparse.Namespace) -> int:
+    """The JSON schema that a model's answer follows."""
+    from schemas.draft import DraftFormat
+
+    print(json.dumps(DraftFormat(_load_codebook(options)).json_schema, indent=2))
+    return 0
+
+
+def codebook(options: argparse.Namespace) -> int:
+    """The codebook as people and models read it."""
+    from extract.prompt import render_codebook
+
+    codebook = _load_codebook(options)
+    print(f"# {codebook.title}\nVersion {codebook.version}, {codebook.hash[:12]}\n\n{render_codebook(codebook)}")
+    return 0
+
+
+def prompt(options: argparse.Namespace) -> int:
+    """What would be sent for one interview."""
+    from extract.prompt import estimate_tokens
+    from extract.transcripts import BadTranscript, load_transcripts
+
+    prompt = _load_prompt(options)
+    source = replace(_make_source(options), ids=frozenset([options.id]))
+    transcript = next(load_transcripts(source))
+    if isinstance(transcript, BadTranscript):
+        raise StoreError(transcript.reason)
+    request = prompt.render(transcript, model="", parameters={})
+    schema = json.dumps(prompt.format.json_schema)
+    print(f"----- system ({prompt.version}, about {estimate_tokens(request.system)} tokens, cached) -----")
+    print(request.system)
+    print(f"\n----- user (about {estimate_tokens(request.user)} tokens) -----")
+    print(request.user)
+    print(f"\n----- schema: about {estimate_tokens(schema)} tokens; see {PROGRAM} schema -----")
+    return 0
