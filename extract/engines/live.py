@@ -1,6 +1,7 @@
 """Live APIs: many requests in flight, retried, re-asked and counted, whoever the provider is."""
 
 import asyncio
+import itertools
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
@@ -86,6 +87,10 @@ class LiveEngine:
 
     async def _pump(self, requests: Iterator[Request]) -> AsyncIterator[list[Completion]]:
         """Keep as many conversations going as the limiter allows; hand over what is done."""
+        first = next(requests, None)
+        if first is None:
+            return  # nothing to ask: no library to import, no connection to open
+        requests = itertools.chain([first], requests)
         done: asyncio.Queue[asyncio.Task[Completion]] = asyncio.Queue()
         tasks: set[asyncio.Task[Completion]] = set()
         more = True
