@@ -1,15 +1,20 @@
 """The suite's last words: a table of scores, the worst interviews, as plain text and as Markdown."""
 
-import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from evals.agreement import compare_annotators
-from evals.matching import Pair, find_attribute
-from evals.scoring import JUDGEMENTS, SCOPES, RunScore, Scope, TranscriptScore
-from evals.uncertainty import Interval, find_mean_interval
+from evals.matching import Pair
+from evals.scoring import SCOPES, RunScore, Scope, TranscriptScore
+from evals.tables import (
+    describe_rest,
+    format_limits,
+    format_score,
+    name_item,
+    name_scope,
+    render_table,
+)
+from evals.uncertainty import find_mean_interval
 from extract.terminal import format_usage, make_visible
-from schemas.golden import GoldenItem
 from schemas.transcript import Transcript
 
 if TYPE_CHECKING:
@@ -17,6 +22,7 @@ if TYPE_CHECKING:
 
 WORST = 5
 DISAGREEMENTS = 6
+DISAGREEING = ("missed", "other_code", "extra", "other_evidence", "attribute")
 HEADINGS = ("grounded F1", "score", "95% interval", "ceiling", "baseline", "difference", "verdict")
 
 
@@ -94,48 +100,6 @@ def _make_row(suite: "Suite", scope: Scope) -> tuple[str, ...]:
     )
 
 
-def name_scope(scope: str) -> str:
-    """`collaboration_style` as `collaboration style`."""
-    return scope.replace("_", " ")
-
-
-def format_score(value: float) -> str:
-    """A score with three decimals and no leading zero; a dash where there is none."""
-    if math.isnan(value):
-        return "-"
-    return f"{value:.3f}".replace("0.", ".", 1) if abs(value) < 1 else f"{value:.2f}"
-
-
-def format_limits(interval: Interval, *, signed: bool = False) -> str:
-    """`[.45, .53]`, or a dash where n is too small."""
-    if math.isnan(interval.low):
-        return "-"
-    if signed:
-        return f"[{interval.low:+.3f}, {interval.high:+.3f}]"
-    return f"[{format_score(interval.low)}, {format_score(interval.high)}]"
-
-
-def describe_rest(score: RunScore) -> str:
-    """Code F1, pooled precision and recall, macro F1, overlap, and agreement on attributes, in two lines."""
-    counts = score.sum_counts()
-    code = find_mean_interval(list(score.find_values("all", "code").values()))
-    first = (
-        f"code F1 {format_score(code.mean)} {format_limits(code)}; pooled grounded F1 {format_score(counts.find_f1())} "
-        f"(precision {format_score(counts.find_precision())}, recall {format_score(counts.find_recall())}); "
-        f"macro over codes {format_score(score.find_macro_f1())}; evidence overlap {format_score(score.find_overlap())}"
-    )
-    parts = []
-    for name in JUDGEMENTS:
-        pairs = score.collect_judgements(name)
-        if pairs:
-            found = compare_annotators(name, *zip(*pairs, strict=True))
-            parts.append(
-                f"{name} {format_score(found.percent.mean)} (kappa {format_score(found.kappa.mean)}, "
-                f"AC1 {format_score(found.ac1.mean)}, n {found.n})"
-            )
-    return f"{first}\nagreement: {'; '.join(parts)}" if parts else first
-
-
 def find_worst(score: RunScore, most: int = WORST) -> list[TranscriptScore]:
     """The interviews with the lowest grounded F1."""
     firsts = {s.transcript_id: s for s in reversed(score.scores)}
@@ -155,37 +119,21 @@ def _describe_transcript(score: TranscriptScore, transcript: Transcript) -> list
 def list_disagreements(
     score: TranscriptScore, transcript: Transcript, most: int | None = DISAGREEMENTS
 ) -> list[tuple[str, str, str, str]]:
-    """How items differ: kind, golden, got, quote; missed and other codes first."""
-    order = {"missed": 0, "other_code": 1, "extra": 2, "other_evidence": 3, "attribute": 4}
-    rows = [
-        (order[pair.kind], (pair.kind.replace("_", " "), _name(section, pair.golden), _name(section, pair.got), quote))
-        for section, pairs in score.pairs.items()
-        for pair in pairs
-        if pair.kind != "agreed"
-        for quote in [_find_quote(pair, transcript)]
-    ]
-    rows.sort(key=lambda row: row[0])
-    return [row for _, row in rows[:most]]
-
-
-def _name(section: str, item: GoldenItem | None) -> str:
-    if item is None:
-        return "-"
-    attribute = find_attribute(item)
-    return f"{section}/{item.code}" + (f" ({attribute})" if attribute else "")
+    """How items differ: kind, golden, got, quote; the first of each kind, then the second."""
+    kinds: dict[str, list[tuple[str, str, str, str]]] = {kind: [] for kind in DISAGREEING}
+    for section, pairs in score.pairs.items():
+        for pair in pairs:
+            if pair.kind in kinds:
+                cells = (name_item(section, pair.golden), name_item(section, pair.got), _find_quote(pair, transcript))
+                kinds[pair.kind].append((pair.kind.replace("_", " "), *cells))
+    ranked = [(rank, row) for rows in kinds.values() for rank, row in enumerate(rows)]
+    return [row for _, row in sorted(ranked, key=lambda entry: entry[0])[:most]]
 
 
 def _find_quote(pair: Pair, transcript: Transcript) -> str:
     item = pair.golden or pair.got
     start, end = item.evidence[0] if item and item.evidence else (0, 0)
     return f"“{' '.join(make_visible(transcript.text[start:end]).split())}”"
-
-
-def render_table(rows: Sequence[Sequence[str]], most: int = 60) -> list[str]:
-    """Rows of text in columns; a cell longer than `most` is cut."""
-    cut = [[cell if len(cell) <= most else cell[: most - 1] + "…" for cell in row] for row in rows]
-    widths = [max(len(row[column]) for row in cut) for column in range(len(cut[0]))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cut]
 
 
 def _render_markdown_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
