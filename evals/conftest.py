@@ -33,6 +33,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--runs", type=Path, default=Path("runs"), metavar="DIR", help="where runs lie (default: runs)")
     group.addoption("--baseline", metavar="RUN", help="compare with this run, not with the accepted one")
     group.addoption("--set", action="append", default=[], metavar="NAME", help="only this set of goldens (repeatable)")
+    group.addoption("--goldens", type=Path, metavar="DIR", help="where goldens lie (default: the project's)")
     group.addoption("--texts", metavar="SOURCE", help="where the goldens' transcripts are: a folder, or a Hub name")
     group.addoption("--require-goldens", type=int, metavar="N", help="fail where fewer goldens have their text")
 
@@ -48,6 +49,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Work out what the options mean; nothing is read before a test of the suite is collected."""
+    from evals.goldens import GOLDENS
     from evals.suite import Suite, SuiteOptions
     from schemas.codebook import DEFAULT_CODEBOOK
 
@@ -67,6 +69,7 @@ def pytest_configure(config: pytest.Config) -> None:
             run=get("--run"),
             baseline=get("--baseline"),
             sets=tuple(get("--set")),
+            goldens=get("--goldens") or GOLDENS,
             texts=get("--texts"),
             strict=bool(get("strict")),
         )

@@ -1,13 +1,14 @@
 """Intervals, p values and what a sample can show. The unit is the interview, never the item."""
 
-import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
-from scipy import stats
+from numpy.typing import NDArray
+from scipy import special, stats
 
 EXACT_N = 16
 DRAWS = 10_000
@@ -117,10 +118,23 @@ def find_sign_flip_p(differences: Sequence[float]) -> float:
         return 1.0
     observed = abs(values.sum()) - 1e-12
     if n <= EXACT_N:
-        signs = np.array(list(itertools.product((1.0, -1.0), repeat=n)))
-        return float(np.mean(np.abs(signs @ values) >= observed))
-    signs = np.random.default_rng(SEED).choice((1.0, -1.0), size=(DRAWS, n))
-    return float((np.sum(np.abs(signs @ values) >= observed) + 1) / (DRAWS + 1))
+        return float(np.mean(np.abs(_sum_all_flips(values)) >= observed))
+    return float((np.sum(np.abs(_draw_signs(n) @ values) >= observed) + 1) / (DRAWS + 1))
+
+
+def _sum_all_flips(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The sums of the values under all 2^n ways to flip their signs."""
+    sums = np.zeros(1)
+    for value in values:
+        sums = np.concatenate((sums + value, sums - value))
+    return sums
+
+
+@lru_cache(8)
+def _draw_signs(n: int) -> NDArray[np.float64]:
+    """Random signs for n interviews, the same every time."""
+    flips = np.random.default_rng(SEED).integers(0, 2, size=(DRAWS, n))
+    return np.where(flips == 1, -1.0, 1.0)
 
 
 def find_mcnemar_p(only_a: int, only_b: int) -> float:
@@ -133,7 +147,7 @@ def find_detectable_effect(sd: float, n: int, power: float = 0.8, confidence: fl
     """The smallest true difference that n interviews show with this power: (t_conf + t_power) * sd / sqrt(n)."""
     if n < 2 or math.isnan(sd):
         return math.nan
-    both = _find_t(confidence, n - 1) + float(stats.t.ppf(power, n - 1))
+    both = _find_t(confidence, n - 1) + float(special.stdtrit(n - 1, power))
     return both * sd / math.sqrt(n)
 
 
@@ -141,9 +155,10 @@ def find_needed_n(sd: float, margin: float, confidence: float = 0.95) -> int | N
     """How many interviews make the detectable effect no larger than `margin`; None where sd is unknown."""
     if math.isnan(sd) or margin <= 0:
         return None
-    n = 2
+    z = float(special.ndtri(0.5 + confidence / 2) + special.ndtri(0.8))
+    n = max(2, math.ceil((z * sd / margin) ** 2))  # a little too few, since t is wider
     while find_detectable_effect(sd, n, confidence=confidence) > margin:
-        n = max(n + 1, int(n * 1.02))
+        n += 1
     return n
 
 
@@ -167,4 +182,4 @@ def adjust_benjamini_hochberg(ps: Sequence[float]) -> list[float]:
 
 
 def _find_t(confidence: float, df: int) -> float:
-    return float(stats.t.ppf(0.5 + confidence / 2, df))
+    return float(special.stdtrit(df, 0.5 + confidence / 2))
