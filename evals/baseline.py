@@ -124,7 +124,7 @@ def _refuse_doubtful(score: RunScore, comparison: Comparison | None) -> None:
 def keep_run(folder: Path, manifest: Manifest, records: Iterable[Record]) -> None:
     """Write a run stand-off: the manifest, and the records without any words of a transcript."""
     folder.mkdir(parents=True, exist_ok=True)
-    lines = [strip_record(record).model_dump_json(exclude_none=True, exclude_defaults=True) for record in records]
+    lines = [strip_record(record).model_dump_json(exclude_none=True) for record in records]
     lines.sort(key=lambda line: (json.loads(line)["transcript_id"], json.loads(line).get("repeat", 0)))
     kept = manifest.model_copy(update={"source": "goldens", "command": ()})
     (folder / "manifest.json").write_text(kept.model_dump_json(indent=1) + "\n", encoding="utf-8")

@@ -169,7 +169,7 @@ def pytest_testnodedown(node: Any, error: Any) -> None:  # noqa: ARG001  the hoo
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """The scores of the run, the five worst interviews, and what was left out; nothing without the suite."""
     suite = config.stash.get(SUITE, None)
-    if suite is None or "goldens" not in vars(suite) or hasattr(config, "workerinput"):
+    if suite is None or not {"goldens", "store"} & vars(suite).keys() or hasattr(config, "workerinput"):
         return
     from evals.summary import render_markdown, summarise
 
