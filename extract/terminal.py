@@ -24,6 +24,7 @@ COLOURS: dict[Section, str] = {
     "future_wishes": "magenta",
 }
 STATUSES = {"asked_not_answered": "asked, but not answered", "not_asked": "not asked"}
+TICK_S = 1.0
 PLAIN_EVERY_S = 5.0
 RUN_ID_WIDTH = 34
 DIRECTIONS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -211,7 +212,7 @@ class Progress:
 
     def _tick(self) -> None:
         """Go on showing the state while nothing comes back."""
-        while not self._closing.wait(1.0):
+        while not self._closing.wait(TICK_S):
             self.update()
 
     def _open_bar(self) -> None:
