@@ -53,11 +53,14 @@ def parse_transcript(text: str, *, id: str, cohort: str | None = None, labels: L
 def normalise_text(text: str) -> str:
     """One form for one interview: no BOM, LF line ends, wrong code pages mended, no white space around."""
     text = text.lstrip("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
-    if not text.isascii():
+    if not text.isascii() and _UNUSUAL.search(text):
         text = _mend_encoding(text)
     return text.strip("\ufeff \t\n\r\f\v\u00a0\u2028\u2029").strip()
 
 
+_UNUSUAL = re.compile("[^\x00-\x7f‘’“”–—]")
+"""Every text gone through a wrong code page holds one of these: a character takes two bytes or more in UTF-8, and
+in each code page at least one of them becomes another mark than the six. Looked for first, since it is quick."""
 _CONTROLS = re.compile("[\x80-\x9f\ud800-\udfff]")
 
 

@@ -82,7 +82,8 @@ class LiveEngine:
         """Answer every request; see `Engine`."""
         with asyncio.Runner() as runner:  # on the way out it cancels what is in flight
             batches = self._pump(iter(requests))
-            while batch := runner.run(_next_batch(batches)):
+            loop = runner.get_loop()  # not runner.run, which exchanges the signal handlers each time
+            while batch := loop.run_until_complete(_next_batch(batches)):
                 yield from batch
 
     async def _pump(self, requests: Iterator[Request]) -> AsyncIterator[list[Completion]]:
