@@ -115,6 +115,8 @@ def _split_sentences(text: str, start: int, end: int, turn_id: str) -> tuple[Sen
 
 def _trim(text: str, start: int, end: int) -> tuple[int, int]:
     """The span without white space at its ends."""
+    if start < end and not text[start].isspace() and not text[end - 1].isspace():
+        return start, end
     piece = text[start:end]
     start += len(piece) - len(piece.lstrip())
     return start, max(start, start + len(piece.strip()))

@@ -77,6 +77,22 @@ def test_an_unknown_price_is_unknown_and_never_nothing(provider: str | None, mod
     assert open_prices(provider, model)(USAGE) is None
 
 
+@pytest.mark.parametrize("model", ["claude-sonnet-5-5", "claude-sonnet-4-5", "claude-haiku-5-5", "claude-opus-5-5"])
+@pytest.mark.parametrize("size", [1, 7, 300])
+def test_a_cost_is_what_the_price_list_says(model: str, size: int) -> None:
+    import genai_prices
+
+    usage = Usage(**{kind: count * size for kind, count in USAGE.model_dump().items()})
+    listed = genai_prices.Usage(
+        input_tokens=usage.whole_input_tokens,
+        cache_read_tokens=usage.cache_read_tokens,
+        cache_write_tokens=usage.cache_write_tokens,
+        output_tokens=usage.output_tokens,
+    )
+    price = genai_prices.calc_price(listed, model_ref=model, provider_id="anthropic").total_price
+    assert open_prices("anthropic", model)(usage) == pytest.approx(float(price))
+
+
 def test_no_tokens_cost_nothing() -> None:
     assert open_prices("anthropic", "claude-sonnet-5-5")(Usage()) == 0
 
