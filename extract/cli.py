@@ -47,6 +47,9 @@ def parse_command(given: Sequence[str]) -> argparse.Namespace:
 class _Parser(argparse.ArgumentParser):
     """An argument parser whose errors take one line and name the way out."""
 
+    def __init__(self, **options: Any) -> None:
+        super().__init__(allow_abbrev=False, **options)
+
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message}. See: {self.prog} --help\n")
 
@@ -77,6 +80,7 @@ def build_parser() -> argparse.ArgumentParser:
     prompt.set_defaults(function=commands.prompt)
     _add_source(prompt, default=str(AUTHORED))
     _add_codebook(prompt)
+    _add_prompt(prompt)
     demo = subparsers.add_parser("demo", help="extract the authored interviews with rules, and show one")
     demo.set_defaults(function=commands.demo)
     for command in (show, runs, demo):
@@ -89,13 +93,14 @@ def _add_run(subparsers: Any) -> None:
     run.set_defaults(function=commands.run)
     _add_source(run, default=None)
     _add_codebook(run)
+    _add_prompt(run)
     _add_runs(run)
     engine = run.add_argument_group("engine")
     engine.add_argument(
         "--engine", default="claude", choices=ENGINE_NAMES, help="how answers are got (default: claude)"
     )
     engine.add_argument("--model", help="which model answers, e.g. claude-sonnet-5-5, or openai/gpt-5 for provider")
-    engine.add_argument("--base-url", metavar="URL", help="another address of the same API")
+    engine.add_argument("--base-url", type=_address, metavar="URL", help="another address of the same API")
     engine.add_argument(
         "--concurrency", type=_positive, default=50, metavar="N", help="most requests at once (default: 50)"
     )
@@ -106,7 +111,9 @@ def _add_run(subparsers: Any) -> None:
     engine.add_argument("--from", dest="replayed", metavar="RUN", help="the run that --engine replay answers from")
     plan = run.add_argument_group("plan")
     plan.add_argument("--repeat", type=_positive, default=1, metavar="K", help="ask for every interview K times")
-    plan.add_argument("--max-cost", type=_positive_float, metavar="USD", help="stop before this much is spent")
+    plan.add_argument(
+        "--max-cost", type=_positive_float, metavar="USD", help="spend at most this much with this command"
+    )
     plan.add_argument("--resume", metavar="RUN", help="go on with this run")
     plan.add_argument("--retry-failed", action="store_true", help="ask again for what failed")
     plan.add_argument("--new", action="store_true", help="begin a new run even if the same command began one")
@@ -133,6 +140,9 @@ def _add_source(parser: argparse.ArgumentParser, default: str | None) -> None:
 
 def _add_codebook(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--codebook", metavar="FILE", help="a codebook of your own (default: schemas/codebook.toml)")
+
+
+def _add_prompt(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--prompt", default="v1", metavar="VERSION", help="prompt version (default: v1)")
 
 
@@ -154,3 +164,11 @@ def _positive_float(text: str) -> float:
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
     return value
+
+
+def _address(text: str) -> str:
+    if not text.startswith(("http://", "https://")):
+        raise argparse.ArgumentTypeError(f"{text!r} is not an address that begins with http:// or https://")
+    if "@" in text or "?" in text:
+        raise argparse.ArgumentTypeError("an address is kept in the run, so it may not hold a key or a password")
+    return text

@@ -75,6 +75,7 @@ class LiveEngine:
         self.name, self.model, self.parameters = name, model, parameters
         self.find_cost = find_cost
         self.concurrency = concurrency
+        self.trouble: str | None = None  # why requests are tried again just now, for who watches
         self._connect = connect
         self._policy = policy
 
@@ -82,7 +83,8 @@ class LiveEngine:
         """Answer every request; see `Engine`."""
         with asyncio.Runner() as runner:  # on the way out it cancels what is in flight
             batches = self._pump(iter(requests))
-            while batch := runner.run(_next_batch(batches)):
+            loop = runner.get_loop()  # not runner.run, which exchanges the signal handlers each time
+            while batch := loop.run_until_complete(_next_batch(batches)):
                 yield from batch
 
     async def _pump(self, requests: Iterator[Request]) -> AsyncIterator[list[Completion]]:
@@ -95,7 +97,7 @@ class LiveEngine:
         tasks: set[asyncio.Task[Completion]] = set()
         more = True
         async with self._connect() as send:
-            conversation = _Conversations(send, self._policy, Limiter(self.concurrency), self.find_cost)
+            conversation = _Conversations(send, self._policy, Limiter(self.concurrency), self.find_cost, self._note)
             try:
                 while True:
                     while more and len(tasks) < conversation.limiter.limit:
@@ -121,6 +123,9 @@ class LiveEngine:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
 
+    def _note(self, trouble: str | None) -> None:
+        self.trouble = trouble
+
 
 async def _next_batch(batches: AsyncIterator[list[Completion]]) -> list[Completion]:
     return await anext(batches, [])
@@ -130,9 +135,15 @@ class _Conversations:
     """Asks, asks again after trouble, and sends back what does not validate."""
 
     def __init__(
-        self, send: Send, policy: RetryPolicy, limiter: Limiter, find_cost: Callable[[Usage], float | None]
+        self,
+        send: Send,
+        policy: RetryPolicy,
+        limiter: Limiter,
+        find_cost: Callable[[Usage], float | None],
+        note_trouble: Callable[[str | None], None],
     ) -> None:
         self.send, self.policy, self.limiter, self.find_cost = send, policy, limiter, find_cost
+        self.note_trouble = note_trouble
         self._input_tokens = 0
         self._answers = 0
 
@@ -165,6 +176,7 @@ class _Conversations:
             except ProviderError as error:
                 failures += 1
                 first_failure = first_failure or time.monotonic()
+                self.note_trouble(str(error))
                 self.limiter.note_failure(rate_limited=error.kind == "rate_limited")
                 wait = self.policy.find_wait(failures, error.retry_after_s)
                 if not error.retry or time.monotonic() + wait - first_failure > self.policy.give_up_s:
@@ -172,6 +184,7 @@ class _Conversations:
             else:
                 self._input_tokens += reply.usage.whole_input_tokens
                 self._answers += 1
+                self.note_trouble(None)
                 self.limiter.note_success(reply.headers, self._input_tokens / self._answers)
                 return reply
             finally:
