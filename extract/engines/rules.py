@@ -5,6 +5,7 @@ cues in `rules.toml`), whether a negation or somebody else stands before it, and
 whose best sentence says enough.
 """
 
+import math
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -98,9 +99,10 @@ def code_transcript(transcript: Transcript, codebook: Codebook, cues: Cues) -> d
     """Code one transcript: a draft as plain data. Codes that the codebook lacks are left out."""
     passages = list(_read_passages(transcript, cues))
     asked = {QUESTIONS[kind] for passage in passages for kind in passage.asked}
+    said = _rank_passages(passages)
     draft: dict[str, Any] = {}
     for section in codebook.sections:
-        items = [item for code in section.codes for item in _find_items(section, code.id, passages, cues)]
+        items = [item for code in section.codes for item in _find_items(section, code.id, said, passages, cues)]
         items.sort(key=lambda item: item.pop("position"))
         status = "discussed" if items else "asked_not_answered" if section.id in asked else "not_asked"
         draft[section.id] = {"status": status, "items": items}
@@ -130,37 +132,60 @@ def _route_question(transcript: Transcript, turn: Turn, cues: Cues) -> frozenset
 
 def _score_sentence(text: str, asked: frozenset[str], cues: Cues) -> dict[Key, float]:
     """What a sentence speaks for: its cues, without those that a negation or another person takes back."""
+    hits = cues.answers.find(text)
+    if not hits:
+        return {}
     totals: dict[Key, float] = defaultdict(float)
-    believe, use = _OTHERS_BELIEVE.search(text), _OTHERS_USE.search(text)
-    for hit in cues.answers.find(text):
-        group = hit.key[0]
+    believed, used = _find_start(_OTHERS_BELIEVE, text), _find_start(_OTHERS_USE, text)
+    for key, weight, start, negated in hits:
+        group = key[0]
         if group == "tasks":
-            if use and use.start() <= hit.start:
+            if used <= start:
                 continue
-            if hit.negated:
-                totals["disposition", "retained"] += hit.weight
-        elif hit.negated or (group in ("concerns", "future_wishes") and believe and believe.start() <= hit.start):
+            if negated:
+                totals["disposition", "retained"] += weight
+        elif negated or (believed <= start and group in ("concerns", "future_wishes")):
             continue
-        totals[hit.key] += hit.weight
+        totals[key] += weight
     sections = {QUESTIONS[kind] for kind in asked}
     wished = any(totals.get(("kind", kind), 0) >= 2 for kind in KINDS)
+    without_ai = not _MENTIONS_AI.search(text)
     for key, total in totals.items():
         if key[0] in SECTIONS:
             totals[key] = min(total, 4) + (key[0] in sections)
-            if key[0] == "tasks" and not _MENTIONS_AI.search(text):
-                totals[key] -= 1
+            if key[0] == "tasks":
+                totals[key] -= without_ai
             elif key[0] == "future_wishes":
                 totals[key] += wished if key[0] in sections else wished - 2
-    return dict(totals)
+    return totals
 
 
-def _find_items(section: SectionCodes, code: str, passages: list[Passage], cues: Cues) -> list[dict[str, Any]]:
+def _find_start(pattern: re.Pattern[str], text: str) -> float:
+    """Where a pattern begins in a text; infinity if it does not."""
+    match = pattern.search(text)
+    return match.start() if match else math.inf
+
+
+def _rank_passages(passages: list[Passage]) -> dict[Key, list[tuple[float, int]]]:
+    """What each key scores and where, as `(-score, position)`, the strongest sentence first."""
+    said: dict[Key, list[tuple[float, int]]] = defaultdict(list)
+    for n, passage in enumerate(passages):
+        for key, score in passage.scores.items():
+            if score >= LEAST:
+                said[key].append((-score, n))
+    for ranked in said.values():
+        ranked.sort()
+    return said
+
+
+def _find_items(
+    section: SectionCodes, code: str, said: dict[Key, list[tuple[float, int]]], passages: list[Passage], cues: Cues
+) -> list[dict[str, Any]]:
     """The items of one code: none if its sentences do not say enough, and one for each disposition of a task."""
     key = (section.id, code)
-    scored = [(p.scores[key], n) for n, p in enumerate(passages) if p.scores.get(key, 0) >= LEAST]
-    scored.sort(key=lambda pair: (-pair[0], pair[1]))
+    scored = said.get(key, [])
     needs = cues.settings.get(key, {}).get("needs", NEEDS)
-    if sum(share * score for share, (score, _) in zip(SHARES, scored, strict=False)) < needs:
+    if -sum(share * score for share, (score, _) in zip(SHARES, scored, strict=False)) < needs:
         return []
     best = [n for _, n in scored[:MOST_EVIDENCE]]
     if section.id not in ITEM_ATTRIBUTES:
