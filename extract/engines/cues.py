@@ -23,8 +23,9 @@ WEIGHTS = {"strong": 2, "weak": 1}
 
 _TOKEN = re.compile(r"\w+(?:'\w+)*")
 _GAP = r"\W{1,3}(?:[\w']+\W{1,3}){0,4}"
-_NEGATIONS = frozenset("not no never without nor hardly rarely dont doesnt isnt havent wont".split())
-_NEGATION = re.compile(rf"\b(?:{'|'.join(sorted(_NEGATIONS))}|\w+n't)\b(?!\W+(?:only|just))")
+_NEGATION_WORDS = "not|no|never|without|nor|hardly|rarely|dont|doesnt|isnt|havent|wont"
+_NEGATION = re.compile(rf"\b(?:{_NEGATION_WORDS}|\w+n't)\b(?!\W+(?:only|just))")
+_NEGATIONS = frozenset(_NEGATION_WORDS.split("|"))
 _NEAR = re.compile(r"[^\w.;!?]+(?:[\w']+[^\w.;!?]+){0,3}")
 _COMMON_WORDS = """
 a about ai all also am an and any are as ask asked asking at be because been but by can do does doing done

@@ -28,6 +28,7 @@ QUESTION_CHARS = 400
 SUMMARY_WORDS = 14
 LEAST = 1
 USUAL = 1.5
+ROUTED = 2
 APART = ("retained", "tried")
 
 KINDS = ("wish", "expectation", "intention")
@@ -52,6 +53,8 @@ _OTHERS_USE = re.compile(
 _MENTIONS_AI = re.compile(
     r"\b(?:ai|chat ?gpt|gpt\w*|claude|gemini|copilot|perplexity|llms?|models?|chatbots?|bots?|midjourney|it|tools?)\b"
 )
+
+_ASKS = re.compile(r"[^.!?\n]+\?|(?:^|(?<=[.!?\n]))\W*(?:tell|describe|share|walk|take|talk|suppose|imagine|think)\b[^.!?\n]*")
 
 
 def open_rules(options: EngineOptions) -> "RulesEngine":
@@ -115,7 +118,7 @@ def _read_passages(transcript: Transcript, cues: Cues) -> Iterator[Passage]:
     asked: frozenset[str] = frozenset()
     for turn in transcript.turns:
         if turn.speaker == "interviewer":
-            asked = _route_question(transcript, turn, cues)
+            asked = _route_question(transcript, turn, cues) or asked  # a follow-up stays with its question
             continue
         for sentence in turn.sentences:
             text = fold(transcript.words(sentence))
@@ -123,11 +126,12 @@ def _read_passages(transcript: Transcript, cues: Cues) -> Iterator[Passage]:
 
 
 def _route_question(transcript: Transcript, turn: Turn, cues: Cues) -> frozenset[str]:
-    """The kinds of question that the end of an interviewer's turn asks."""
+    """The kinds of question that the end of an interviewer's turn asks: what is said without asking does not count."""
+    asking = " ".join(_ASKS.findall(fold(transcript.words(turn)[-QUESTION_CHARS:])))
     totals: dict[str, float] = defaultdict(float)
-    for hit in cues.questions.find(fold(transcript.words(turn)[-QUESTION_CHARS:])):
+    for hit in cues.questions.find(asking):
         totals[hit.key[1]] += hit.weight
-    return frozenset(kind for kind, total in totals.items() if total >= 2)
+    return frozenset(kind for kind, total in totals.items() if total >= ROUTED)
 
 
 def _score_sentence(text: str, asked: frozenset[str], cues: Cues) -> dict[Key, float]:
