@@ -23,7 +23,9 @@ WEIGHTS = {"strong": 2, "weak": 1}
 
 _TOKEN = re.compile(r"\w+(?:'\w+)*")
 _GAP = r"\W{1,3}(?:[\w']+\W{1,3}){0,4}"
-_NEGATION_WORDS = "not|no|never|without|nor|hardly|rarely|dont|doesnt|isnt|havent|wont"
+_BARE_WORDS = "dont doesnt didnt isnt arent wasnt werent hasnt havent hadnt cant couldnt wouldnt shouldnt wont"
+_BARE = re.compile(r"nt\b(?:" + "|".join(rf"(?<=\b{word})" for word in _BARE_WORDS.split()) + ")")
+_NEGATION_WORDS = "not|no|never|without|nor|hardly|rarely"
 _NEGATION = re.compile(rf"\b(?:{_NEGATION_WORDS}|\w+n't)\b(?!\W+(?:only|just))")
 _NEGATIONS = frozenset(_NEGATION_WORDS.split("|"))
 _NEAR = re.compile(r"[^\w.;!?]+(?:[\w']+[^\w.;!?]+){0,3}")
@@ -179,9 +181,8 @@ def _is_negated(text: str, start: int, negations: list[int]) -> bool:
 
 
 def fold(text: str) -> str:
-    """Lower case with straight apostrophes, of the same length."""
-    lowered = text.lower()
-    return (lowered if len(lowered) == len(text) else text).replace("\u2019", "'")
+    """Lower case, straight apostrophes, and the apostrophe that hasty typing leaves out of `dont` and its kin."""
+    return _BARE.sub("n't", text.lower().replace("\u2019", "'"))
 
 
 @cache

@@ -21,7 +21,7 @@ from schemas.draft import DraftError
 from schemas.record import Failure
 from schemas.transcript import Transcript, Turn
 
-NEEDS = 3
+NEEDS = 4
 SHARES = (1, 0.35, 0.15)
 MOST_EVIDENCE = 3
 QUESTION_CHARS = 400
