@@ -27,7 +27,8 @@ MOST_EVIDENCE = 3
 QUESTION_CHARS = 400
 SUMMARY_WORDS = 14
 LEAST = 1
-USUAL = 1.5
+USUAL = 3
+MOST_SAID = 3
 ROUTED = 2
 APART = ("retained", "tried")
 
@@ -54,7 +55,9 @@ _MENTIONS_AI = re.compile(
     r"\b(?:ai|chat ?gpt|gpt\w*|claude|gemini|copilot|perplexity|llms?|models?|chatbots?|bots?|midjourney|it|tools?)\b"
 )
 
-_ASKS = re.compile(r"[^.!?\n]+\?|(?:^|(?<=[.!?\n]))\W*(?:tell|describe|share|walk|take|talk|suppose|imagine|think)\b[^.!?\n]*")
+_ASKS = re.compile(
+    r"[^.!?\n]+\?|(?:^|(?<=[.!?\n]))\W*(?:tell|describe|share|walk|take|talk|suppose|imagine|think)\b[^.!?\n]*"
+)
 
 
 def open_rules(options: EngineOptions) -> "RulesEngine":
@@ -93,7 +96,7 @@ class Passage:
     """One sentence of the interviewee: its words, what had been asked, and what its cues speak for."""
 
     id: str
-    text: str
+    words: str
     asked: frozenset[str]
     scores: dict[Key, float]
 
@@ -110,7 +113,7 @@ def code_transcript(transcript: Transcript, codebook: Codebook, cues: Cues) -> d
         status = "discussed" if items else "asked_not_answered" if section.id in asked else "not_asked"
         draft[section.id] = {"status": status, "items": items}
         if section.id in SECTION_ATTRIBUTES:
-            draft[section.id] |= _judge_style(section.attributes, passages)
+            draft[section.id] |= _judge_style(section.attributes, passages, cues)
     return draft
 
 
@@ -121,8 +124,8 @@ def _read_passages(transcript: Transcript, cues: Cues) -> Iterator[Passage]:
             asked = _route_question(transcript, turn, cues) or asked  # a follow-up stays with its question
             continue
         for sentence in turn.sentences:
-            text = fold(transcript.words(sentence))
-            yield Passage(sentence.id, text, asked, _score_sentence(text, asked, cues))
+            words = transcript.words(sentence)
+            yield Passage(sentence.id, words, asked, _score_sentence(fold(words), asked, cues))
 
 
 def _route_question(transcript: Transcript, turn: Turn, cues: Cues) -> frozenset[str]:
@@ -207,10 +210,17 @@ def _find_items(
 
 def _make_item(code: str, positions: list[int], passages: list[Passage]) -> dict[str, Any]:
     """An item with its evidence in the order it was said; its summary is the strongest sentence, cut short."""
-    words = passages[positions[0]].text.split()
-    summary = " ".join(words[:SUMMARY_WORDS]) + (" ..." if len(words) > SUMMARY_WORDS else "")
     evidence = [passages[n].id for n in sorted(positions)]
+    summary = _shorten(passages[positions[0]].words)
     return {"position": min(positions), "code": code, "evidence": evidence, "summary": summary}
+
+
+def _shorten(text: str) -> str:
+    """The first words of a sentence, with an ellipsis for the rest."""
+    words = text.split()
+    if len(words) <= SUMMARY_WORDS:
+        return " ".join(words)
+    return " ".join(words[:SUMMARY_WORDS]).rstrip(",;:.-\u2013\u2014") + "\u2026"
 
 
 def _split_by_disposition(
@@ -230,20 +240,22 @@ def _judge(attribute: Attribute, passages: list[Passage], usual: str | None) -> 
     if usual in totals:
         totals[usual] += USUAL
     for passage in passages:
-        for (name, value), score in passage.scores.items():
-            if name == attribute.id and value in totals:
-                totals[value] += score
-        if "retained" in passage.asked and "retained" in totals and attribute.id == "disposition":
+        for value in totals:
+            totals[value] += min(passage.scores.get((attribute.id, value), 0), MOST_SAID)
+        if "retained" in passage.asked and attribute.id == "disposition" and "retained" in totals:
             totals["retained"] += 1
     return max(totals, key=lambda value: totals[value])
 
 
-def _judge_style(attributes: tuple[Attribute, ...], passages: list[Passage]) -> dict[str, Any]:
+def _judge_style(attributes: tuple[Attribute, ...], passages: list[Passage], cues: Cues) -> dict[str, Any]:
     """Mode and leader of the whole transcript, with the sentences that speak for the mode."""
     about = [p for p in passages if p.asked & {"tasks", "style"}]
     judged: dict[str, Any] = {}
     for attribute in attributes:
-        judged[attribute.id] = _judge(attribute, about, None)
+        usual = next(
+            (v for (name, v), said in cues.settings.items() if name == attribute.id and said.get("usual")), None
+        )
+        judged[attribute.id] = _judge(attribute, about, usual)
     if not any(("mode", judged["mode"]) in p.scores for p in about):
         judged["mode"] = "unclear"  # the codebook's own word for not enough being said
     mode = judged["mode"]
