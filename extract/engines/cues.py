@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 DEFAULT_CUES = Path(__file__).with_name("rules.toml")
 KEY_LENGTH = 4
@@ -52,7 +52,8 @@ class Cue:
     """One compiled phrase. `anchor` is its rarest word, `pattern` the whole (None if that is all of it).
 
     `others` holds how its other words begin; the first of them stands at `place`: 0 right after the anchor,
-    1 right before it, 2 elsewhere. `negatable` says that a negation before it turns it off.
+    1 right before it, 2 elsewhere. `literal` has to be among the words of a text; it is cheaper to look for than
+    `pattern`, and empty where there is a choice. `negatable` says that a negation before it turns it off.
     """
 
     key: Key
@@ -61,6 +62,7 @@ class Cue:
     others: tuple[frozenset[str], ...]
     place: int
     pattern: re.Pattern[str] | None
+    literal: str
     negatable: bool
 
 
@@ -116,7 +118,7 @@ class CueIndex:
     """Cues by the beginning of the word that they rest on; `known` remembers every word it has met."""
 
     index: dict[str, list[Cue]] = field(default_factory=lambda: defaultdict(list), repr=False)
-    known: dict[str, _Resting | None] = field(default_factory=dict, repr=False)
+    known: dict[str, _Resting | Literal[False]] = field(default_factory=dict, repr=False)
 
     def find(self, text: str) -> list[Hit]:
         """Every cue in a text that `fold` has been through; each cue at most once."""
@@ -124,11 +126,14 @@ class CueIndex:
         heads = ["", *[word[:KEY_LENGTH] for word in words], ""]
         beginnings = set(heads)
         negations = _find_negations(text, words)
+        spaced = f" {' '.join(words)} "
         known = self.known
         seen: set[Cue] = set()
         hits = []
         for n, word in enumerate(words):
-            resting = known[word] if word in known else self._look_up(word)
+            resting = known.get(word)
+            if resting is None:
+                resting = self._look_up(word)
             if not resting:
                 continue
             for cue in resting.choose(heads[n], heads[n + 2], beginnings):
@@ -137,7 +142,7 @@ class CueIndex:
                 seen.add(cue)
                 if not cue.pattern:
                     start = _find_word(text, word)
-                elif match := cue.pattern.search(text):
+                elif cue.literal in spaced and (match := cue.pattern.search(text)):
                     start = match.start()
                 else:
                     continue
@@ -145,14 +150,17 @@ class CueIndex:
                 hits.append(Hit(cue.key, cue.weight, start, negated))
         return hits
 
-    def _look_up(self, word: str) -> _Resting | None:
+    def _look_up(self, word: str) -> _Resting | Literal[False]:
         """The cues that rest on a word; every word is looked up once."""
         if len(self.known) > MOST_WORDS:
             self.known.clear()
         cues = [cue for cue in self.index.get(word[:KEY_LENGTH], ()) if cue.anchor.fullmatch(word)]
-        self.known[word] = resting = _Resting() if cues else None
+        if not cues:
+            self.known[word] = False
+            return False
+        self.known[word] = resting = _Resting()
         for cue in cues:
-            resting.add(cue)  # type: ignore[union-attr]
+            resting.add(cue)
         return resting
 
 
@@ -223,8 +231,10 @@ def _compile_cue(phrase: str, key: Key, weight: int, words: dict[str, str]) -> t
     place = {at + 1: 0, at - 1: 1}.get(order[0], 2) if order else 2
     others = tuple(_find_beginnings(elements[n]) for n in order)
     whole = None if len(elements) == 1 else re.compile(_join(elements))
+    plain = all(len(element) == 1 and element != [GAP] and element[0].isalpha() for element in elements)
+    literal = f" {' '.join(element[0] for element in elements)} " if plain else ""
     negatable = not _NEGATION.search(phrase) and "{cannot}" not in phrase
-    cue = Cue(key, weight, re.compile(_choose(rarest)), others, place, whole, negatable)
+    cue = Cue(key, weight, re.compile(_choose(rarest)), others, place, whole, literal, negatable)
     return cue, _find_beginnings(rarest)
 
 

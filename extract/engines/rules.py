@@ -55,9 +55,8 @@ _MENTIONS_AI = re.compile(
     r"\b(?:ai|chat ?gpt|gpt\w*|claude|gemini|copilot|perplexity|llms?|models?|chatbots?|bots?|midjourney|it|tools?)\b"
 )
 
-_ASKS = re.compile(
-    r"[^.!?\n]+\?|(?:^|(?<=[.!?\n]))\W*(?:tell|describe|share|walk|take|talk|suppose|imagine|think)\b[^.!?\n]*"
-)
+_SENTENCE = re.compile(r"[^.!?\n]+[.!?]?")
+_REQUESTS = ("tell ", "describe ", "share ", "walk ", "take ", "talk ", "suppose ", "imagine ", "think ")
 
 
 def open_rules(options: EngineOptions) -> "RulesEngine":
@@ -130,7 +129,8 @@ def _read_passages(transcript: Transcript, cues: Cues) -> Iterator[Passage]:
 
 def _route_question(transcript: Transcript, turn: Turn, cues: Cues) -> frozenset[str]:
     """The kinds of question that the end of an interviewer's turn asks: what is said without asking does not count."""
-    asking = " ".join(_ASKS.findall(fold(transcript.words(turn)[-QUESTION_CHARS:])))
+    said = _SENTENCE.findall(fold(transcript.words(turn)[-QUESTION_CHARS:]))
+    asking = " ".join(part for part in said if part.endswith("?") or part.lstrip().startswith(_REQUESTS))
     totals: dict[str, float] = defaultdict(float)
     for hit in cues.questions.find(asking):
         totals[hit.key[1]] += hit.weight
@@ -249,7 +249,7 @@ def _judge(attribute: Attribute, passages: list[Passage], usual: str | None) -> 
 
 def _judge_style(attributes: tuple[Attribute, ...], passages: list[Passage], cues: Cues) -> dict[str, Any]:
     """Mode and leader of the whole transcript, with the sentences that speak for the mode."""
-    about = [p for p in passages if p.asked & {"tasks", "style"}]
+    about = [p for p in passages if p.asked & {"tasks", "style"}] or passages
     judged: dict[str, Any] = {}
     for attribute in attributes:
         usual = next(
