@@ -91,17 +91,19 @@ class _Resting:
 
     free: list[Cue] = field(default_factory=list)
     needing: tuple[dict[str, list[Cue]], ...] = field(default_factory=lambda: ({}, {}, {}))
+    bound: list[Cue] = field(default_factory=list)
 
     def add(self, cue: Cue) -> None:
         """Take a cue in."""
-        if not cue.others:
-            self.free.append(cue)
+        (self.bound if cue.others else self.free).append(cue)
         for beginning in cue.others[0] if cue.others else ():
             self.needing[cue.place].setdefault(beginning, []).append(cue)
 
     def choose(self, before: str, after: str, beginnings: set[str]) -> list[Cue]:
         """The cues whose other words may be there, going by how the words of the text begin."""
         chosen = self.free
+        if not self.bound:
+            return chosen
         afters, befores, elsewhere = self.needing
         if after in afters:
             chosen = chosen + afters[after]
@@ -198,7 +200,7 @@ def load_cues(path: Path = DEFAULT_CUES) -> Cues:
     """Read a file of cues. Raises CueError for one that cannot be compiled."""
     source = path.read_text(encoding="utf-8")
     data = tomllib.loads(source)
-    words: dict[str, str] = data.pop("words")
+    words: dict[str, str] = data.pop("words", {})
     cues = Cues(hashlib.sha256(source.encode()).hexdigest(), {}, CueIndex(), CueIndex())
     for key, table in _iterate_tables(data):
         cues.settings[key] = {name: value for name, value in table.items() if name not in WEIGHTS}

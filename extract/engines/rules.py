@@ -28,7 +28,7 @@ QUESTION_CHARS = 400
 SUMMARY_WORDS = 14
 LEAST = 1
 USUAL = 3
-MOST_SAID = 3
+MOST_SAID = 4
 ROUTED = 2
 APART = ("retained", "tried")
 
@@ -256,9 +256,9 @@ def _judge_style(attributes: tuple[Attribute, ...], passages: list[Passage], cue
             (v for (name, v), said in cues.settings.items() if name == attribute.id and said.get("usual")), None
         )
         judged[attribute.id] = _judge(attribute, about, usual)
-    if not any(("mode", judged["mode"]) in p.scores for p in about):
+    mode = ("mode", judged["mode"])
+    scored = sorted((-p.scores[mode], n) for n, p in enumerate(passages) if mode in p.scores)
+    if not scored:
         judged["mode"] = "unclear"  # the codebook's own word for not enough being said
-    mode = judged["mode"]
-    scored = [(-p.scores[("mode", mode)], n) for n, p in enumerate(passages) if ("mode", mode) in p.scores]
-    judged["mode_evidence"] = [passages[n].id for n in sorted(n for _, n in sorted(scored)[:2])]
+    judged["mode_evidence"] = [passages[n].id for n in sorted(n for _, n in scored[:2])]
     return judged
