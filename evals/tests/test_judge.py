@@ -8,6 +8,7 @@ from evals.cli import main
 from evals.judge import FOLDER, estimate_judging, judge_run, open_judge
 from evals.judge_report import JudgeReport, render_judge_report
 from evals.pairs import PairSet, load_pairs
+from evals.suite import Suite, SuiteOptions
 from evals.tests.judges import FakeJudge, append_interview, know_the_labels, make_run, say_supported, toss_a_coin
 from extract.engines import Engine, EngineOptions, open_engine
 from extract.errors import EngineError, EvaluationError
@@ -303,6 +304,29 @@ def test_failed_records_and_empty_runs_are_said(tmp_path: Path) -> None:
     empty = judge(make_run(tmp_path, 0), FakeJudge(know_the_labels()), tmp_path)
     assert empty.objection == "there is no item to judge"
     assert "none: nothing was judged" in render_judge_report(empty)
+
+
+# ---------------------------------------------------------------- in pytest evals
+
+
+def test_the_suite_judges_its_goldens_once(tmp_path: Path) -> None:
+    with Loopback() as server:
+        options: dict[str, Any] = {
+            "sets": ("authored",),
+            "runs": tmp_path,
+            "judge": "claude-haiku-5-5",
+            "judge_base_url": server.url,
+        }
+        first = Suite(SuiteOptions(**options)).judging
+        assert len(server.requests) == first.asked == len(PAIRS.pairs) + len(first.items) > len(PAIRS.pairs)
+        again = Suite(SuiteOptions(**options)).judging
+        assert len(server.requests) == first.asked
+    assert again.items == first.items
+
+
+def test_a_suite_without_a_judge_says_how_to_name_one(tmp_path: Path) -> None:
+    with pytest.raises(EvaluationError, match="Name one with --judge MODEL"):
+        _ = Suite(SuiteOptions(runs=tmp_path)).judging
 
 
 # ---------------------------------------------------------------- the command
