@@ -92,13 +92,15 @@ def estimate_judging(
     codebook: Codebook | None = None,
     pairs: PairSet | None = None,
     retry_failed: bool = False,
-) -> tuple[int, Usage]:
-    """How many requests `judge_run` would send, and about what they take; asks nothing, writes nothing."""
+) -> tuple[int, Usage, float | None]:
+    """How many requests `judge_run` would send, about what they take, and dollars; asks nothing, writes nothing."""
     asking = _Asking(store, judge, codebook or load_codebook(), pairs)
     verdicts = find_run(runs / FOLDER, describe_run(asking.prompt, judge, FOLDER, 1))
     if verdicts:
         verdicts.load_index()
-    return estimate_requests(asking.requests, verdicts, Plan(retry_failed=retry_failed), OUTPUT_TOKENS)
+    plan = Plan(retry_failed=retry_failed, find_cost=getattr(judge, "find_cost", None))
+    count, usage = estimate_requests(asking.requests, verdicts, plan, OUTPUT_TOKENS)
+    return count, usage, plan.cost_usd if plan.cost_known else None
 
 
 class _Asking:

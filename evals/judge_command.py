@@ -124,12 +124,10 @@ def _print_estimate(options: argparse.Namespace, judge: Any, store: Any) -> int:
     from extract.terminal import format_usage
 
     known: Any = {"codebook": _load_codebook(options), "retry_failed": options.retry_failed}
-    count, usage = estimate_judging(store, judge, runs=options.runs, **known)
+    count, usage, cost = estimate_judging(store, judge, runs=options.runs, **known)
     if not count:
         print(f"{judge.model} has judged all of it already. Nothing was asked.")
         return 0
-    find_cost = getattr(judge, "find_cost", None)
-    cost = find_cost(usage) if find_cost else None
     print(f"{count} requests to {judge.model}: about {format_usage(usage, cost)}. Nothing was asked.")
     return 0
 

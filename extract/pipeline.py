@@ -154,7 +154,10 @@ def estimate_run(
 def estimate_requests(
     requests: Iterable[Request], store: RunStore | None, plan: Plan, output_tokens: int
 ) -> tuple[int, Usage]:
-    """How many of them the store does not hold, and about what they take: the system part is cached once."""
+    """How many of them the store does not hold, and about what they take: the system part is cached once.
+
+    Dollars go to `plan.cost_usd`, each request at a price of its own: long prompts may have a higher one.
+    """
     count, total = 0, Usage()
     for request in requests:
         if store and store.holds(request.transcript.id, request.hash, retry_failed=plan.retry_failed):
@@ -164,6 +167,9 @@ def estimate_requests(
         if count:
             cached = {"cache_read_tokens": usage.cache_write_tokens, "cache_write_tokens": 0}
             usage = usage.model_copy(update=cached)
+        cost = plan.find_cost(usage) if plan.find_cost else None
+        plan.cost_usd += cost or 0.0
+        plan.cost_known = plan.cost_known and cost is not None
         count, total = count + 1, total + usage
     return count, total
 

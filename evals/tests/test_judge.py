@@ -257,8 +257,9 @@ def test_a_limit_on_an_unknown_price_is_refused_before_anything_is_asked(tmp_pat
 
 def test_an_estimate_counts_what_is_missing_and_writes_nothing(tmp_path: Path) -> None:
     store, engine = make_run(tmp_path), FakeJudge(say_supported)
-    count, usage = estimate_judging(store, engine, runs=tmp_path)
+    count, usage, cost = estimate_judging(store, engine, runs=tmp_path)
     assert count == usage.requests == 132
+    assert cost == pytest.approx(0.132)
     assert not (tmp_path / FOLDER).exists()
     judge(store, engine, tmp_path)
     assert estimate_judging(make_run(tmp_path, 4), engine, runs=tmp_path)[0] == 4
