@@ -1,4 +1,4 @@
-"""The command line: `python -m evals score|compare|bless|golden`. Errors end here, in one line."""
+"""The command line: `python -m evals score|compare|bless|golden|judge`. Errors end here, in one line."""
 
 import argparse
 import sys
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from evals import commands
+from evals.judge_command import add_judge_command
 from extract.errors import VerbatimError
 
 PROGRAM = "python -m evals"
@@ -60,6 +61,7 @@ def build_parser() -> argparse.ArgumentParser:
     bless.add_argument("--force", action="store_true", help="accept it although it is worse or has failures")
     bless.set_defaults(function=commands.bless)
     _add_golden(subparsers)
+    add_judge_command(subparsers)
     for command in (score, compare, bless):
         _add_goldens(command)
         command.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="default: runs")

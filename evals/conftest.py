@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pytest
 
 if TYPE_CHECKING:
+    from evals.judge_report import JudgeReport
     from evals.suite import Suite
     from extract.pipeline import Plan
 
@@ -35,6 +36,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--set", action="append", default=[], metavar="NAME", help="only this set of goldens (repeatable)")
     group.addoption("--goldens", type=Path, metavar="DIR", help="where goldens lie (default: the project's)")
     group.addoption("--texts", metavar="SOURCE", help="where the goldens' transcripts are: a folder, or a Hub name")
+    group.addoption("--judge", metavar="MODEL", help="ask this model whether the cited sentences support each item")
+    group.addoption("--judge-floor", type=float, default=0.8, metavar="RATE", help="least supported (default: 0.8)")
+    group.addoption("--judge-base-url", metavar="URL", help="another address of the judge's API")
     group.addoption("--require-goldens", type=int, metavar="N", help="fail where fewer goldens have their text")
 
 
@@ -72,8 +76,16 @@ def pytest_configure(config: pytest.Config) -> None:
             goldens=get("--goldens") or GOLDENS,
             texts=get("--texts"),
             strict=bool(get("strict")),
+            judge=get("--judge"),
+            judge_base_url=get("--judge-base-url"),
         )
     )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Without --judge nothing is judged, and the test of it is not there."""
+    if config.getoption("--judge") is None:
+        items[:] = [item for item in items if "judging" not in getattr(item, "fixturenames", ())]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -124,6 +136,17 @@ def suite(request: pytest.FixtureRequest) -> "Suite":
     except (VerbatimError, CodebookError) as error:
         pytest.exit(str(error), returncode=1)
     return found
+
+
+@pytest.fixture(scope="session")
+def judging(suite: "Suite") -> "JudgeReport":
+    """What the judge of --judge says of the run."""
+    from extract.errors import VerbatimError
+
+    try:
+        return suite.judging
+    except VerbatimError as error:
+        pytest.exit(str(error), returncode=1)
 
 
 def _make_watch(config: pytest.Config) -> "Callable[[Plan, int], Callable[[], None]]":
@@ -180,6 +203,11 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     terminalreporter.section("goldens")
     for line in lines:
         terminalreporter.write_line(line)
+    if vars(suite).get("judging"):
+        from evals.judge_report import render_judge_report
+
+        terminalreporter.section("judge")
+        terminalreporter.write_line(render_judge_report(suite.judging))
     step_summary = os.environ.get("GITHUB_STEP_SUMMARY")
     if step_summary and "store" in vars(suite):
         with Path(step_summary).open("a", encoding="utf-8") as file:

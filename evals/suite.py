@@ -11,6 +11,8 @@ from pathlib import Path
 from evals.baseline import BASELINE, load_baseline, name_engine, open_accepted
 from evals.comparison import Comparison, Row, check_comparable, compare_scores
 from evals.goldens import GOLDENS, GoldenSet, find_golden_paths, load_goldens
+from evals.judge import judge_run, open_judge
+from evals.judge_report import JudgeReport
 from evals.scoring import SCOPES, RunScore, Scope, score_ceiling, score_records
 from evals.uncertainty import Interval, find_mean_interval
 from extract.engines import EngineOptions, open_engine
@@ -46,6 +48,8 @@ class SuiteOptions:
     goldens: Path = GOLDENS
     texts: str | None = None
     strict: bool = False
+    judge: str | None = None
+    judge_base_url: str | None = None
 
 
 @dataclass(frozen=True)
@@ -121,6 +125,24 @@ class Suite:
                     store.write_manifest(close_manifest(store, plan))
         self.extracted_from = store.path
         return store
+
+    @cached_property
+    def judging(self) -> JudgeReport:
+        """What the judge says of the goldens' extractions. It shares the money limit. EvaluationError without one."""
+        if self.options.judge is None:
+            raise EvaluationError("There is no judge. Name one with --judge MODEL.")
+        options = EngineOptions(concurrency=self.options.concurrency, base_url=self.options.judge_base_url)
+        limit = self.options.max_cost_usd
+        spent = self.plan.cost_usd if self.plan else 0.0
+        return judge_run(
+            self.store,
+            open_judge(self.options.judge, options),
+            runs=self.options.runs,
+            codebook=self.codebook,
+            only=frozenset(self.goldens.transcripts),
+            max_cost_usd=None if limit is None else max(0.0, limit - spent),
+            retry_failed=self.options.retry_failed,
+        )
 
     @cached_property
     def records(self) -> Mapping[str, list[Record]]:

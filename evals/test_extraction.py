@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from evals.goldens import check_codes, check_evidence
+from evals.judge_report import JudgeReport
 from evals.matching import to_coding
 from evals.scoring import SCOPES, Scope
 from evals.suite import Suite
@@ -53,6 +54,17 @@ def test_f1_not_below_baseline(scope: Scope, suite: Suite, record_property: Call
         record_property("difference", round(gate.row.difference.interval.mean, 4))
         record_property("verdict", gate.row.verdict)
     assert not gate.failed, gate.message
+
+
+def test_evidence_supports_the_items(
+    judging: JudgeReport, request: pytest.FixtureRequest, record_property: Callable[[str, object], None]
+) -> None:
+    """A calibrated judge finds enough items supported; one that is not calibrated never fails this."""
+    floor = request.config.getoption("--judge-floor")
+    record_property("judge_kappa", round(judging.calibration.binary_kappa.mean, 4))
+    if judging.corrected:
+        record_property("supported", round(judging.corrected.mean, 4))
+    assert not judging.fails(floor), f"The corrected rate of supported items is surely below {floor:g}."
 
 
 def _find_records(suite: Suite, golden_id: str) -> list[Record]:

@@ -51,7 +51,7 @@ def find_mean_interval(values: Sequence[float], confidence: float = 0.95) -> Int
     mean = float(np.mean(values))
     if n < 2:
         return Interval(mean, math.nan, math.nan, n)
-    half = _find_t(confidence, n - 1) * float(np.std(values, ddof=1)) / math.sqrt(n)
+    half = find_t(confidence, n - 1) * float(np.std(values, ddof=1)) / math.sqrt(n)
     return Interval(mean, mean - half, mean + half, n)
 
 
@@ -74,7 +74,7 @@ def find_ratio_interval(hits: Sequence[float], totals: Sequence[float], confiden
         return Interval(math.nan, math.nan, math.nan, n)
     p = float(np.sum(hits)) / whole
     residuals = np.asarray(hits) - p * np.asarray(totals)
-    half = _find_t(confidence, n - 1) * math.sqrt(n / (n - 1) * float(np.sum(residuals**2))) / whole
+    half = find_t(confidence, n - 1) * math.sqrt(n / (n - 1) * float(np.sum(residuals**2))) / whole
     return Interval(p, p - half, p + half, n)
 
 
@@ -147,7 +147,7 @@ def find_detectable_effect(sd: float, n: int, power: float = 0.8, confidence: fl
     """The smallest true difference that n interviews show with this power: (t_conf + t_power) * sd / sqrt(n)."""
     if n < 2 or math.isnan(sd):
         return math.nan
-    both = _find_t(confidence, n - 1) + float(special.stdtrit(n - 1, power))
+    both = find_t(confidence, n - 1) + float(special.stdtrit(n - 1, power))
     return both * sd / math.sqrt(n)
 
 
@@ -181,5 +181,6 @@ def adjust_benjamini_hochberg(ps: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def _find_t(confidence: float, df: int) -> float:
+def find_t(confidence: float, df: int) -> float:
+    """The quantile of Student's t that a two-sided interval of this confidence reaches to."""
     return float(special.stdtrit(df, 0.5 + confidence / 2))

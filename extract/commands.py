@@ -201,7 +201,7 @@ def _estimate(source: "Source", prompt: "Prompt", engine: "Engine", store: "RunS
     if store is not None:
         store.load_index()
     count, usage = estimate_run(load_transcripts(source), prompt, engine, store, plan)
-    cost = plan.find_cost(usage) if plan.find_cost else None
+    cost = plan.cost_usd if plan.cost_known else None
     print(f"{count} requests to {engine.model}, {plan.held} held already.")
     if engine.name in ("rules", "replay"):
         print("This engine asks no model: no tokens, $0.")

@@ -9,11 +9,13 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from pydantic import BaseModel
+
 from extract.engines import Completion
 from extract.engines.limits import Limiter, RetryPolicy
 from extract.errors import EngineError
 from extract.prompt import Request
-from schemas.draft import Draft, DraftError
+from schemas.draft import DraftError
 from schemas.record import Failure, FailureKind, Usage
 
 REASKS = 2
@@ -206,7 +208,7 @@ class _State:
         self.last = reply
         self.usage += reply.usage
 
-    def succeed(self, draft: Draft) -> Completion:
+    def succeed(self, draft: BaseModel) -> Completion:
         return self._complete(draft=draft)
 
     def fail(self, kind: FailureKind, message: str) -> Completion:

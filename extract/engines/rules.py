@@ -17,7 +17,7 @@ from extract.engines.cues import Cues, Key, fold, load_cues
 from extract.errors import EngineError
 from extract.prompt import Request
 from schemas.codebook import ITEM_ATTRIBUTES, SECTION_ATTRIBUTES, SECTIONS, Attribute, Codebook, Section, SectionCodes
-from schemas.draft import DraftError
+from schemas.draft import DraftError, DraftFormat
 from schemas.record import Failure
 from schemas.transcript import Transcript, Turn
 
@@ -79,6 +79,8 @@ class RulesEngine:
     def complete(self, requests: Iterable[Request]) -> Iterator[Completion]:
         """Answer every request, one after the other; see `Engine`."""
         for request in requests:
+            if not isinstance(request.format, DraftFormat):
+                raise EngineError("The rules engine only codes interviews. Name a model for anything else.")
             draft = code_transcript(request.transcript, request.format.codebook, self.cues)
             try:
                 checked = request.format.model.model_validate(draft)
