@@ -5,11 +5,13 @@ cues in `rules.toml`), whether a negation or somebody else stands before it, and
 whose best sentence says enough.
 """
 
+import hashlib
 import math
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from extract.engines import Completion, EngineOptions
@@ -74,7 +76,7 @@ class RulesEngine:
 
     def __init__(self, cues: Cues) -> None:
         self.cues = cues
-        self.parameters: Mapping[str, Any] = {"cues_sha256": cues.sha256}
+        self.parameters: Mapping[str, Any] = {"rules_sha256": _hash_rules(cues)}
 
     def complete(self, requests: Iterable[Request]) -> Iterator[Completion]:
         """Answer every request, one after the other; see `Engine`."""
@@ -90,6 +92,12 @@ class RulesEngine:
                 yield Completion(request, failure=failure, attempts=1, model=self.model)
                 continue
             yield Completion(request, draft=checked, attempts=1, model=self.model)
+
+
+def _hash_rules(cues: Cues) -> str:
+    """SHA-256 of the cues and of the code that reads them: a changed rule is another question."""
+    code = b"".join(Path(__file__).with_name(name).read_bytes() for name in ("rules.py", "cues.py"))
+    return hashlib.sha256(cues.sha256.encode() + code).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

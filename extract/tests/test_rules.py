@@ -1,6 +1,7 @@
 """The keyless engine: what it codes, from whom, and that it never breaks."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from extract.engines import EngineOptions, open_engine
 from extract.engines.cues import load_cues
-from extract.engines.rules import code_transcript
+from extract.engines.rules import RulesEngine, code_transcript
 from extract.errors import EngineError
 from extract.prompt import load_prompt
 from extract.tests.samples import AUTHORED, find_real_interviews, make_prompt, make_transcript
@@ -161,7 +162,9 @@ def test_the_engine_answers_lazily_and_in_order() -> None:
 
 
 def test_the_engine_tells_the_manifest_which_cues_it_used() -> None:
-    assert open_engine("rules").parameters == {"cues_sha256": load_cues().sha256}
+    mine, changed = (RulesEngine(replace(load_cues(), sha256=sha)) for sha in (load_cues().sha256, "f" * 64))
+    assert mine.parameters == open_engine("rules").parameters
+    assert mine.parameters != changed.parameters
 
 
 def test_a_model_is_refused_by_name() -> None:

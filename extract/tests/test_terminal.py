@@ -24,6 +24,7 @@ from extract.terminal import (
     print_runs,
 )
 from extract.tests.samples import AUTHORED, ROOT, make_completion, make_manifest, make_record, make_request
+from schemas.draft import Draft
 from schemas.record import Failure, Record, Usage
 
 
@@ -36,7 +37,7 @@ def draw(show, *given) -> str:  # type: ignore[no-untyped-def]
 def make_extracted(**changes: Any) -> Record:
     request = make_request()
     draft = make_completion(request).draft
-    assert draft is not None
+    assert isinstance(draft, Draft)
     return make_record("baker", extraction=ground_draft(draft, request.transcript), **changes)
 
 
