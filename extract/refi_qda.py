@@ -1,0 +1,356 @@
+"""REFI-QDA: codings on their texts as a project (.qdpx), and a codebook (.qdc).
+
+NVivo, ATLAS.ti, MAXQDA, QualCoder and others read both. The elements and their order follow the
+schemas of version 1.0 (https://www.qdasoftware.org). In a project
+
+- a section is a code that cannot be assigned, above its codes; an attribute is one above its values;
+- a selection is one span of one coder: it carries the code and the attribute value of every item that
+  the span proves, and the items' summaries as its description;
+- a coder is a user; an interview is a source and a case, whose variables are cohort, mode, leader and
+  the sections' statuses; a cohort is a set of sources; where it all comes from is a note.
+
+Positions are code points from 0, the end exclusive. GUIDs are made from what they name and the ZIP
+holds no clock, so that the same codings make the same bytes. Memory does not grow with the project.
+"""
+
+import hashlib
+import shutil
+import tempfile
+import xml.etree.ElementTree as ET
+import zipfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+from uuid import UUID, uuid5
+from xml.sax.saxutils import quoteattr
+
+from extract.errors import ExportError
+from extract.rows import strip_controls
+from schemas.codebook import Codebook, Section
+from schemas.extraction import Extraction
+from schemas.record import Record
+from schemas.transcript import Transcript
+
+PROJECT_NAMESPACE = "urn:QDA-XML:project:1.0"
+CODEBOOK_NAMESPACE = "urn:QDA-XML:codebook:1.0"
+ORIGIN = "Verbatim"
+GRANULARITY = "\n\nGranularity: "
+"""Stands between a section's definition and its granularity, since a code has one description."""
+
+COLOURS: dict[Section, str] = {
+    "tasks": "#2E86AB",
+    "collaboration_style": "#3B8B55",
+    "workplace_culture": "#B8860B",
+    "concerns": "#C0392B",
+    "future_wishes": "#8E44AD",
+}
+_ROOT = UUID("6a2b3f0e-5d5c-5f0b-9a5e-6f4f0c7d9b21")
+_DECLARATION = '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
+
+
+# ---------------------------------------------------------------- what is written
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One coded span, `[start, end)` in code points of the transcript's text; `name` is for people to read."""
+
+    start: int
+    end: int
+    code: str
+    """`section/code`, or `section/attribute/value`."""
+    summary: str = ""
+    name: str | None = None
+
+
+@dataclass(frozen=True)
+class SourceCoding:
+    """What one coder did with one transcript. `values` are the case's variables: `mode`, `concerns_status`."""
+
+    coder: str
+    evidence: tuple[Evidence, ...]
+    values: dict[str, str] = field(default_factory=dict)
+    created_at: str | None = None
+
+
+@dataclass(frozen=True)
+class Source:
+    """One transcript with its codings; `note` says what a reader should know, a failure for one."""
+
+    transcript: Transcript
+    codings: tuple[SourceCoding, ...]
+    note: str | None = None
+
+
+@dataclass(frozen=True)
+class Project:
+    """The head of a project. `note` (where it comes from) is a text; `created_at` is `2026-09-01T10:15:00Z`."""
+
+    name: str
+    codebook: Codebook
+    note: str
+    created_at: str
+    crlf: bool = False
+
+
+def to_coding(record: Record, coder: str) -> SourceCoding | None:
+    """The extraction of a record as a coding; None where it has none."""
+    if record.extraction is None:
+        return None
+    style = record.extraction.collaboration_style
+    values = {"mode": style.mode, "leader": style.leader}
+    values |= {f"{section}_status": part.status for section, part in record.extraction.sections.items()}
+    return SourceCoding(coder, tuple(_iterate_evidence(record.extraction)), values, record.created_at)
+
+
+def _iterate_evidence(extraction: Extraction) -> Iterator[Evidence]:
+    for section, item in extraction.iterate_items():
+        codes = [f"{section}/{item.code}"]
+        for name in ("disposition", "timing", "kind"):
+            if value := getattr(item, name):
+                codes.append(f"{section}/{name}/{value}")
+        for quote in item.quotes:
+            for code in codes:
+                yield Evidence(quote.start, quote.end, code, item.summary, quote.sentence_id)
+    style = extraction.collaboration_style
+    for quote in style.mode_quotes:
+        yield Evidence(quote.start, quote.end, f"collaboration_style/mode/{style.mode}", "", quote.sentence_id)
+
+
+# ---------------------------------------------------------------- .qdc
+
+
+def write_codebook(path: Path, codebook: Codebook) -> int:
+    """Write a .qdc; returns how many codes and attribute values it holds."""
+    root = ET.Element("CodeBook", {"xmlns": CODEBOOK_NAMESPACE, "origin": ORIGIN})
+    codes, names = _build_codes(codebook)
+    root.append(codes)
+    ET.indent(root)
+    path.write_text(_DECLARATION + ET.tostring(root, encoding="unicode") + "\n", encoding="utf-8", newline="\n")
+    return len(names)
+
+
+def _build_codes(codebook: Codebook) -> tuple[ET.Element, dict[str, str]]:
+    """The `Codes` element, and the GUID of every code that can be assigned, by its path."""
+    parts: list[tuple[str, str, str | None]] = []
+    for section in codebook.sections:
+        parts.append((section.id, f"{section.definition}{GRANULARITY}{section.granularity}", None))
+        parts += [(f"{section.id}/{code.id}", code.definition, section.id) for code in section.codes]
+        for attribute in section.attributes:
+            above = f"{section.id}/{attribute.id}/"
+            parts.append((above, attribute.definition, section.id))
+            parts += [(f"{above}{value.id}", value.definition, above) for value in attribute.values]
+    names = _name_codes([path for path, _, _ in parts])
+    elements = {"": ET.Element("Codes")}
+    guids = {}
+    for path, definition, parent in parts:
+        leaf = parent is not None and not path.endswith("/")
+        guid = _make_guid("code", path)
+        told = {"guid": guid, "name": names[path], "isCodable": "true" if leaf else "false"}
+        element = ET.SubElement(elements[parent or ""], "Code", told)
+        element.set("color", COLOURS[path.split("/")[0]])  # type: ignore[index]
+        _add_text(element, "Description", definition)
+        elements[path] = element
+        if leaf:
+            guids[path] = guid
+    return elements[""], guids
+
+
+def _name_codes(paths: list[str]) -> dict[str, str]:
+    """A name for every code, unique in the project: its id, with its parent's where others have the same."""
+    parts = {path: path.rstrip("/").split("/") for path in paths}
+    ids = [part[-1] for part in parts.values()]
+    return {
+        path: part[-1] if ids.count(part[-1]) == 1 or len(part) == 1 else f"{part[-1]} ({part[-2]})"
+        for path, part in parts.items()
+    }
+
+
+# ---------------------------------------------------------------- .qdpx
+
+
+def write_project(path: Path, project: Project, sources: Iterable[Source]) -> dict[str, int]:
+    """Write a .qdpx; returns how many sources, selections and coders it holds.
+
+    Raises ExportError for a code that the codebook does not hold, or a span outside of its text.
+    """
+    with zipfile.ZipFile(path, "w") as archive, _open_scratch() as texts, _open_scratch() as cases:
+        writer = _ProjectWriter(project, archive, texts, cases)
+        for source in sources:
+            writer.write_source(source)
+        with archive.open(_entry("project.qde"), "w", force_zip64=True) as raw:
+            writer.write_project(raw)
+    return {"sources": writer.sources, "selections": writer.selections, "coders": len(writer.coders)}
+
+
+class _ProjectWriter:
+    """Writes texts into the archive as they come, and keeps the XML of sources and cases in files until the end."""
+
+    def __init__(self, project: Project, archive: zipfile.ZipFile, sources: IO[str], cases: IO[str]) -> None:
+        self.project, self.archive = project, archive
+        self.source_xml, self.case_xml = sources, cases
+        self.codes, self.code_guids = _build_codes(project.codebook)
+        self.coders: dict[str, str] = {}
+        self.variables: dict[str, str] = {}
+        self.cohorts: dict[str, list[UUID]] = {}
+        self.sources = self.selections = 0
+
+    def write_source(self, source: Source) -> None:
+        transcript = source.transcript
+        guid = _make_guid("source", transcript.id)
+        text = strip_controls(transcript.text, "\ufffd")  # one for one, so that positions hold
+        if self.project.crlf:
+            text = text.replace("\n", "\r\n")
+        self.archive.writestr(_entry(f"sources/{guid}.txt"), text.encode("utf-8"))
+        told = {"guid": guid, "name": _clean_name(transcript.id), "plainTextPath": f"internal://{guid}.txt"}
+        element = ET.Element("TextSource", told | {"creationDateTime": self.project.created_at})
+        _add_text(element, "Description", source.note)
+        for coding in source.codings:
+            self._add_selections(element, coding, transcript)
+        self._write(self.source_xml, element)
+        self._write_case(source, guid)
+        if transcript.cohort:
+            self.cohorts.setdefault(transcript.cohort, []).append(UUID(guid))
+        self.sources += 1
+
+    def _add_selections(self, parent: ET.Element, coding: SourceCoding, transcript: Transcript) -> None:
+        user = self.coders.setdefault(coding.coder, _make_guid("user", coding.coder))
+        stamp = {"creatingUser": user, "creationDateTime": coding.created_at or self.project.created_at}
+        spans: dict[tuple[int, int], list[Evidence]] = {}
+        for evidence in coding.evidence:
+            spans.setdefault((evidence.start, evidence.end), []).append(evidence)
+        for (start, end), found in sorted(spans.items()):
+            if not 0 <= start < end <= len(transcript.text):
+                raise ExportError(f"Span {start}-{end} lies outside of transcript {transcript.id!r}. Check its source.")
+            guid = _make_guid("selection", transcript.id, coding.coder, f"{start}-{end}")
+            told = {"guid": guid, "name": found[0].name or f"{start}-{end}"}
+            told |= {
+                "startPosition": str(self._place(start, transcript)),
+                "endPosition": str(self._place(end, transcript)),
+            }
+            selection = ET.SubElement(parent, "PlainTextSelection", told | stamp)
+            _add_text(selection, "Description", _describe(found))
+            for code in dict.fromkeys(evidence.code for evidence in found):
+                element = ET.SubElement(selection, "Coding", {"guid": _make_guid("coding", guid, code)} | stamp)
+                ET.SubElement(element, "CodeRef", {"targetGUID": self._find_code(code)})
+            self.selections += 1
+
+    def _place(self, position: int, transcript: Transcript) -> int:
+        """A position in the text as it is written: with CRLF, each line end before it counts twice."""
+        return position + (transcript.text.count("\n", 0, position) if self.project.crlf else 0)
+
+    def _find_code(self, path: str) -> str:
+        if path not in self.code_guids:
+            version = self.project.codebook.version
+            raise ExportError(
+                f"Code {path!r} is not in the codebook (version {version!r}). Name the run's own with --codebook FILE."
+            )
+        return self.code_guids[path]
+
+    def _write_case(self, source: Source, guid: str) -> None:
+        transcript = source.transcript
+        case = ET.Element("Case", {"guid": _make_guid("case", transcript.id), "name": _clean_name(transcript.id)})
+        values = {"cohort": transcript.cohort} if transcript.cohort else {}
+        for coding in source.codings:
+            after = "" if coding is source.codings[0] else f" ({coding.coder})"
+            values |= {f"{name}{after}": value for name, value in coding.values.items()}
+        for name, value in values.items():
+            element = ET.SubElement(case, "VariableValue")
+            variable = self.variables.setdefault(name, _make_guid("variable", name))
+            ET.SubElement(element, "VariableRef", {"targetGUID": variable})
+            _add_text(element, "TextValue", value)
+        ET.SubElement(case, "SourceRef", {"targetGUID": guid})
+        self._write(self.case_xml, case)
+
+    @staticmethod
+    def _write(file: IO[str], element: ET.Element) -> None:
+        file.write(ET.tostring(element, encoding="unicode") + "\n")
+
+    def write_project(self, raw: IO[bytes]) -> None:
+        """The document, its parts in the order that the schema asks for, empty ones left out."""
+        project, note = self.project, _make_guid("note", self.project.name)
+        told = {"xmlns": PROJECT_NAMESPACE, "name": _clean_name(project.name), "origin": ORIGIN}
+        told["creationDateTime"] = project.created_at
+        raw.write(f"{_DECLARATION}<Project {' '.join(f'{k}={quoteattr(v)}' for k, v in told.items())}>\n".encode())
+        users = [ET.Element("User", {"guid": guid, "name": _clean_name(name)}) for name, guid in self.coders.items()]
+        book = ET.Element("CodeBook")
+        book.append(self.codes)
+        kind = {"typeOfVariable": "Text"}
+        variables = [
+            ET.Element("Variable", {"guid": guid, "name": _clean_name(name)} | kind)
+            for name, guid in self.variables.items()
+        ]
+        _write_list(raw, "Users", users)
+        raw.write(ET.tostring(book, encoding="unicode").encode() + b"\n")
+        _write_list(raw, "Variables", variables)
+        _copy_list(raw, "Cases", self.case_xml)
+        _copy_list(raw, "Sources", self.source_xml)
+        about = ET.Element(
+            "Note", {"guid": note, "name": "Where this comes from", "creationDateTime": project.created_at}
+        )
+        _add_text(about, "PlainTextContent", project.note)
+        _write_list(raw, "Notes", [about])
+        if self.cohorts:
+            raw.write(b"<Sets>\n")
+            for cohort, guids in self.cohorts.items():
+                raw.write(
+                    f"<Set guid={quoteattr(_make_guid('set', cohort))} name={quoteattr(_clean_name(cohort))}>".encode()
+                )
+                raw.writelines(f'<MemberSource targetGUID="{guid}"/>'.encode() for guid in guids)
+                raw.write(b"</Set>\n")
+            raw.write(b"</Sets>\n")
+        raw.write(f'<NoteRef targetGUID="{note}"/>\n</Project>\n'.encode())
+
+
+def _describe(found: list[Evidence]) -> str:
+    """The summaries of the items that a span proves, each once; with their codes where there are several."""
+    summaries: dict[str, str] = {}
+    for evidence in found:
+        if evidence.summary:
+            summaries.setdefault(evidence.summary, evidence.code.split("/")[-1])
+    if len(summaries) < 2:
+        return "".join(summaries)
+    return "\n".join(f"{code}: {summary}" for summary, code in summaries.items())
+
+
+def _write_list(raw: IO[bytes], name: str, elements: list[ET.Element]) -> None:
+    if elements:
+        root = ET.Element(name)
+        root.extend(elements)
+        raw.write(ET.tostring(root, encoding="unicode").encode() + b"\n")
+
+
+def _open_scratch() -> IO[str]:
+    return tempfile.TemporaryFile("w+", encoding="utf-8", newline="\n")
+
+
+def _copy_list(raw: IO[bytes], name: str, file: IO[str]) -> None:
+    file.flush()
+    if file.tell():
+        file.seek(0)
+        raw.write(f"<{name}>\n".encode())
+        shutil.copyfileobj(file.buffer, raw)  # type: ignore[attr-defined]
+        raw.write(f"</{name}>\n".encode())
+
+
+def _entry(name: str) -> zipfile.ZipInfo:
+    """An entry of the archive without a clock or the writer's system."""
+    entry = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
+    entry.compress_type, entry.create_system, entry.external_attr = zipfile.ZIP_DEFLATED, 3, 0o644 << 16
+    return entry
+
+
+def _make_guid(*parts: str) -> str:
+    digest = hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
+    return str(uuid5(_ROOT, digest))
+
+
+def _add_text(parent: ET.Element, name: str, text: str | None) -> None:
+    if text:
+        ET.SubElement(parent, name).text = strip_controls(text)
+
+
+def _clean_name(text: str) -> str:
+    """A name on one line, never empty."""
+    return " ".join(strip_controls(text).split()) or "unnamed"
