@@ -105,8 +105,9 @@ class _ParquetSheet:
     def _flush(self) -> None:
         import pyarrow as pa
 
-        self.writer.write_table(pa.Table.from_pylist(self.rows, schema=self.schema))
-        self.rows.clear()
+        if self.rows:
+            self.writer.write_table(pa.Table.from_pylist(self.rows, schema=self.schema))
+            self.rows.clear()
 
     def close(self) -> None:
         self._flush()
