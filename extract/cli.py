@@ -12,7 +12,7 @@ from extract.commands import AUTHORED, PROGRAM
 from extract.errors import VerbatimError
 
 ENGINE_NAMES = ("claude", "provider", "replay", "rules")
-EXPORT_FORMATS = ("csv", "jsonl", "parquet", "xlsx", "datasets", "qdpx", "qdc")
+EXPORT_FORMATS = ("csv", "jsonl", "parquet", "datasets", "xlsx", "qdpx", "qdc")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

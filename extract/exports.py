@@ -178,23 +178,31 @@ def writing(plan: ExportPlan, store: RunStore) -> Iterator[Path]:
     Raises ExportError where something lies at the target that must not be lost.
     """
     target = plan.find_target(store)
-    check_target(target, force=plan.force, own_files=_list_files(plan.format))
     fresh = target.with_name(f".{target.name}.{os.getpid()}.new")
     try:
+        check_target(target, force=plan.force, own_files=_list_files(plan.format))
         if plan.out is None:
             target.parent.mkdir(exist_ok=True)
-        yield fresh
-        if target.is_dir():
-            shutil.rmtree(target)
-        fresh.replace(target)
+        with _removing(fresh):
+            yield fresh
+            if target.is_dir():
+                shutil.rmtree(target)
+            fresh.replace(target)
     except OSError as error:
         raise ExportError(
             f"Cannot write {str(target)!r}: {error.strerror or error}. Make room, or name another place with --out."
         ) from None
+
+
+@contextmanager
+def _removing(path: Path) -> Iterator[None]:
+    """Leaves nothing at a path, whatever was written there."""
+    try:
+        yield
     finally:
-        if fresh.is_dir():
-            shutil.rmtree(fresh)
-        fresh.unlink(missing_ok=True)
+        if path.is_dir():
+            shutil.rmtree(path)
+        path.unlink(missing_ok=True)
 
 
 def check_target(target: Path, *, force: bool, own_files: frozenset[str] = frozenset()) -> None:

@@ -57,8 +57,8 @@ CONTENT = {  # what each element may hold, in this order; and its attributes, th
     "Note": ("Description? PlainTextContent", "guid! name creationDateTime"),
     "Sets": ("Set+", ""),
     "Set": ("Description? MemberCode* MemberSource* MemberNote*", "guid! name!"),
-    **{name: ("", "targetGUID!") for name in ("CodeRef", "SourceRef", "VariableRef", "NoteRef", "MemberSource")},
-    **{name: ("", "") for name in ("Description", "TextValue", "PlainTextContent")},
+    **dict.fromkeys(("CodeRef", "SourceRef", "VariableRef", "NoteRef", "MemberSource"), ("", "targetGUID!")),
+    **dict.fromkeys(("Description", "TextValue", "PlainTextContent"), ("", "")),
 }
 GUID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 VALUES = {
