@@ -5,20 +5,14 @@ of the section's attributes), below those its values. Groups of codes inside a s
 What the file does not say is taken from the default codebook, and a notice says so.
 """
 
-import codecs
-import csv
-import io
 import json
 import re
 import unicodedata
-import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
+from extract.code_tree import GRANULARITY, CodeNode, fold_name, read_csv, read_qdc
 from extract.errors import ExportError
-from extract.refi_qda import GRANULARITY
-from extract.rows import unguard_cell
 from schemas.codebook import (
     ITEM_ATTRIBUTES,
     SECTION_ATTRIBUTES,
@@ -33,17 +27,6 @@ from schemas.codebook import (
 )
 
 ENDINGS = (".qdc", ".csv", ".toml")
-MAX_DEPTH = 40
-
-
-@dataclass
-class CodeNode:
-    """One code of a file with what it says and the codes below it."""
-
-    name: str
-    description: str = ""
-    is_codable: bool = True
-    children: list["CodeNode"] = field(default_factory=list)
 
 
 def import_codebook(
@@ -62,7 +45,7 @@ def import_codebook(
         changes = {"title": title or codebook.title, "version": version or codebook.version}
         return codebook.model_copy(update=changes), []
     tree = read_qdc(path) if suffix == ".qdc" else read_csv(path)
-    builder = _Builder({_fold(name): section for name, section in (mapping or {}).items()}, load_codebook())
+    builder = _Builder({fold_name(name): section for name, section in (mapping or {}).items()}, load_codebook())
     codebook = builder.build(tree, path, title=title or path.stem, version=version or "1")
     return parse_codebook(render_codebook_toml(codebook), name=str(path)), builder.notices
 
@@ -117,13 +100,17 @@ class _Builder:
                 yield section, node
             elif section is not None:  # a single code that --map puts in a section
                 yield section, CodeNode("", children=[node])
-            elif any(self._find_section(child.name) for child in node.children):
+            elif self._holds_section(node):
+                self.notices.append(f"{node.name!r} is no section; what stands below it is taken.")
                 yield from self._sort(node.children)
             else:
                 self.unknown.append(node.name)
 
+    def _holds_section(self, node: CodeNode) -> bool:
+        return any(self._find_section(child.name) or self._holds_section(child) for child in node.children)
+
     def _find_section(self, name: str) -> Section | None:
-        wanted = self.mapping.get(_fold(name), _slug(name))
+        wanted = self.mapping.get(fold_name(name), _slug(name))
         return next((section for section in SECTIONS if section == wanted), None)
 
     def _build_section(self, section: Section, nodes: list[CodeNode]) -> SectionCodes:
@@ -193,10 +180,6 @@ def _strip_parent(name: str, parent: str) -> str:
     return name.removesuffix(f" ({above})") or name
 
 
-def _fold(name: str) -> str:
-    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
-
-
 def _slug(name: str) -> str:
     """`Peer skepticism` as `peer_skepticism`; what is not a Latin letter or digit is left out."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
@@ -222,96 +205,6 @@ def _is_lossy(name: str) -> bool:
     """Whether letters or digits of a name are lost in its id."""
     kept = len(_slug(name).replace("_", ""))
     return kept < sum(c.isalnum() for c in unicodedata.normalize("NFC", name))
-
-
-# ---------------------------------------------------------------- files -> tree
-
-
-def read_qdc(path: Path) -> list[CodeNode]:
-    """The code tree of a .qdc, from whatever program. Raises ExportError for a file that is none.
-
-    Documents with a DTD or entities are refused: no program writes them, and they can blow up.
-    """
-    from defusedxml.common import DefusedXmlException
-    from defusedxml.ElementTree import parse
-
-    try:
-        root = parse(path, forbid_dtd=True).getroot()
-    except DefusedXmlException:
-        raise ExportError(f"{str(path)!r} defines entities of its own. Save the codebook again as .qdc.") from None
-    except OSError as error:
-        raise ExportError(f"Cannot read {str(path)!r}: {error.strerror}. Name a .qdc file.") from None
-    except (ET.ParseError, ValueError, LookupError) as error:
-        raise ExportError(f"{str(path)!r} is not XML ({error}). Export the codebook again as .qdc.") from None
-    codes = next((element for element in root.iter() if _local(element) == "Codes"), None) if root is not None else None
-    if codes is None:
-        raise ExportError(f"There is no codebook in {str(path)!r}. Export the codebook again as .qdc.")
-    return _read_nodes(codes, path)
-
-
-def _read_nodes(parent: ET.Element, path: Path, depth: int = 0) -> list[CodeNode]:
-    if depth > MAX_DEPTH:
-        raise ExportError(f"Codes in {str(path)!r} are nested more than {MAX_DEPTH} deep. Flatten them.")
-    nodes = []
-    for element in (child for child in parent if _local(child) == "Code"):
-        text = next((child.text or "" for child in element if _local(child) == "Description"), "")
-        codable = element.get("isCodable", "true").lower() not in ("false", "0")
-        name = element.get("name", "").strip()
-        nodes.append(CodeNode(name, text.strip(), codable, _read_nodes(element, path, depth + 1)))
-    return nodes
-
-
-def _local(element: ET.Element) -> str:
-    """The element's name without its namespace: programs write several."""
-    return str(element.tag).rsplit("}", 1)[-1]
-
-
-def read_csv(path: Path) -> list[CodeNode]:
-    """The tree of a table with the columns section, code, definition, and attribute where there are any.
-
-    A row without a code defines its section (or its attribute); the attribute `granularity` says how
-    finely the section is coded. Commas, semicolons and tabs separate. Raises ExportError.
-    """
-    text = _read_text(path)
-    head = text.split("\n", 1)[0]
-    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=head.count))
-    columns = {name.strip().lower(): name for name in reader.fieldnames or [] if name}
-    for wanted in ("section", "code", "definition"):
-        if wanted not in columns:
-            raise ExportError(f"No column {wanted!r} in {str(path)!r}. It needs section, code and definition.")
-    sections: dict[str, CodeNode] = {}
-    for row in reader:
-        cells = {name: unguard_cell((row.get(column) or "").strip()) for name, column in columns.items()}
-        if any(cells.values()):
-            _add_row(sections, cells, f"{path}, line {reader.line_num}")
-    return list(sections.values())
-
-
-def _add_row(sections: dict[str, CodeNode], cells: dict[str, str], where: str) -> None:
-    if not cells["section"]:
-        raise ExportError(f"{where}: the section is empty. Fill it in every row.")
-    parent = sections.setdefault(_fold(cells["section"]), CodeNode(cells["section"]))
-    if attribute := cells.get("attribute"):
-        group = next((n for n in parent.children if n.name == attribute and not n.is_codable), None)
-        if group is None:
-            group = CodeNode(attribute, is_codable=False)
-            parent.children.append(group)
-        parent = group
-    if cells["code"]:
-        parent.children.append(CodeNode(cells["code"], cells["definition"]))
-    else:
-        parent.description = cells["definition"]
-
-
-def _read_text(path: Path) -> str:
-    try:
-        data = path.read_bytes()
-        wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-        return data.decode("utf-16" if wide else "utf-8-sig")
-    except OSError as error:
-        raise ExportError(f"Cannot read {str(path)!r}: {error.strerror}. Name a csv file.") from None
-    except UnicodeDecodeError:
-        raise ExportError(f"{str(path)!r} is not UTF-8. Save it as 'CSV UTF-8'.") from None
 
 
 # ---------------------------------------------------------------- codebook -> TOML

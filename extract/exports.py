@@ -71,7 +71,7 @@ def export_workbook(store: RunStore, plan: ExportPlan, codebook: Codebook) -> tu
 
 def export_codebook(store: RunStore, plan: ExportPlan, codebook: Codebook) -> tuple[Path, dict[str, int]]:
     """Write the codebook as .qdc; returns its path and how many codes it holds."""
-    from extract.refi_qda import write_codebook
+    from extract.code_tree import write_codebook
 
     with writing(plan, store) as fresh:
         counts = {"codes": write_codebook(fresh, codebook)}

@@ -1,7 +1,7 @@
-"""REFI-QDA: codings on their texts as a project (.qdpx), and a codebook (.qdc).
+"""REFI-QDA: codings on their texts as a project (.qdpx).
 
-NVivo, ATLAS.ti, MAXQDA, QualCoder and others read both. The elements and their order follow the
-schemas of version 1.0 (https://www.qdasoftware.org). In a project
+NVivo, ATLAS.ti, MAXQDA, QualCoder and others read it. The elements and their order follow the
+schema of version 1.0 (https://www.qdasoftware.org). In a project
 
 - a section is a code that cannot be assigned, above its codes; an attribute is one above its values;
 - a selection is one span of one coder: it carries the code and the attribute value of every item that
@@ -10,10 +10,10 @@ schemas of version 1.0 (https://www.qdasoftware.org). In a project
   the sections' statuses; a cohort is a set of sources; where it all comes from is a note.
 
 Positions are code points from 0, the end exclusive. GUIDs are made from what they name and the ZIP
-holds no clock, so that the same codings make the same bytes. Memory does not grow with the project.
+holds no clock, so that the same codings make the same bytes. Of each interview only its entry in the
+ZIP's directory stays in memory, less than a kilobyte.
 """
 
-import hashlib
 import shutil
 import tempfile
 import xml.etree.ElementTree as ET
@@ -22,31 +22,18 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
-from uuid import UUID, uuid5
+from uuid import UUID
 from xml.sax.saxutils import quoteattr
 
+from extract.code_tree import DECLARATION, ORIGIN, add_text, build_codes, make_guid
 from extract.errors import ExportError
 from extract.rows import strip_controls
-from schemas.codebook import Codebook, Section
+from schemas.codebook import Codebook
 from schemas.extraction import Extraction
 from schemas.record import Record
 from schemas.transcript import Transcript
 
 PROJECT_NAMESPACE = "urn:QDA-XML:project:1.0"
-CODEBOOK_NAMESPACE = "urn:QDA-XML:codebook:1.0"
-ORIGIN = "Verbatim"
-GRANULARITY = "\n\nGranularity: "
-"""Stands between a section's definition and its granularity, since a code has one description."""
-
-COLOURS: dict[Section, str] = {
-    "tasks": "#2E86AB",
-    "collaboration_style": "#3B8B55",
-    "workplace_culture": "#B8860B",
-    "concerns": "#C0392B",
-    "future_wishes": "#8E44AD",
-}
-_ROOT = UUID("6a2b3f0e-5d5c-5f0b-9a5e-6f4f0c7d9b21")
-_DECLARATION = '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
 
 
 # ---------------------------------------------------------------- what is written
@@ -118,55 +105,6 @@ def _iterate_evidence(extraction: Extraction) -> Iterator[Evidence]:
         yield Evidence(quote.start, quote.end, f"collaboration_style/mode/{style.mode}", "", quote.sentence_id)
 
 
-# ---------------------------------------------------------------- .qdc
-
-
-def write_codebook(path: Path, codebook: Codebook) -> int:
-    """Write a .qdc; returns how many codes and attribute values it holds."""
-    root = ET.Element("CodeBook", {"xmlns": CODEBOOK_NAMESPACE, "origin": ORIGIN})
-    codes, names = _build_codes(codebook)
-    root.append(codes)
-    ET.indent(root)
-    path.write_text(_DECLARATION + ET.tostring(root, encoding="unicode") + "\n", encoding="utf-8", newline="\n")
-    return len(names)
-
-
-def _build_codes(codebook: Codebook) -> tuple[ET.Element, dict[str, str]]:
-    """The `Codes` element, and the GUID of every code that can be assigned, by its path."""
-    parts: list[tuple[str, str, str | None]] = []
-    for section in codebook.sections:
-        parts.append((section.id, f"{section.definition}{GRANULARITY}{section.granularity}", None))
-        parts += [(f"{section.id}/{code.id}", code.definition, section.id) for code in section.codes]
-        for attribute in section.attributes:
-            above = f"{section.id}/{attribute.id}/"
-            parts.append((above, attribute.definition, section.id))
-            parts += [(f"{above}{value.id}", value.definition, above) for value in attribute.values]
-    names = _name_codes([path for path, _, _ in parts])
-    elements = {"": ET.Element("Codes")}
-    guids = {}
-    for path, definition, parent in parts:
-        leaf = parent is not None and not path.endswith("/")
-        guid = _make_guid("code", path)
-        told = {"guid": guid, "name": names[path], "isCodable": "true" if leaf else "false"}
-        element = ET.SubElement(elements[parent or ""], "Code", told)
-        element.set("color", COLOURS[path.split("/")[0]])  # type: ignore[index]
-        _add_text(element, "Description", definition)
-        elements[path] = element
-        if leaf:
-            guids[path] = guid
-    return elements[""], guids
-
-
-def _name_codes(paths: list[str]) -> dict[str, str]:
-    """A name for every code, unique in the project: its id, with its parent's where others have the same."""
-    parts = {path: path.rstrip("/").split("/") for path in paths}
-    ids = [part[-1] for part in parts.values()]
-    return {
-        path: part[-1] if ids.count(part[-1]) == 1 or len(part) == 1 else f"{part[-1]} ({part[-2]})"
-        for path, part in parts.items()
-    }
-
-
 # ---------------------------------------------------------------- .qdpx
 
 
@@ -190,7 +128,7 @@ class _ProjectWriter:
     def __init__(self, project: Project, archive: zipfile.ZipFile, sources: IO[str], cases: IO[str]) -> None:
         self.project, self.archive = project, archive
         self.source_xml, self.case_xml = sources, cases
-        self.codes, self.code_guids = _build_codes(project.codebook)
+        self.codes, self.code_guids = build_codes(project.codebook)
         self.coders: dict[str, str] = {}
         self.variables: dict[str, str] = {}
         self.cohorts: dict[str, list[UUID]] = {}
@@ -198,14 +136,14 @@ class _ProjectWriter:
 
     def write_source(self, source: Source) -> None:
         transcript = source.transcript
-        guid = _make_guid("source", transcript.id)
+        guid = make_guid("source", transcript.id)
         text = strip_controls(transcript.text, "\ufffd")  # one for one, so that positions hold
         if self.project.crlf:
             text = text.replace("\n", "\r\n")
         self.archive.writestr(_entry(f"sources/{guid}.txt"), text.encode("utf-8"))
         told = {"guid": guid, "name": _clean_name(transcript.id), "plainTextPath": f"internal://{guid}.txt"}
         element = ET.Element("TextSource", told | {"creationDateTime": self.project.created_at})
-        _add_text(element, "Description", source.note)
+        add_text(element, "Description", source.note)
         for coding in source.codings:
             self._add_selections(element, coding, transcript)
         self._write(self.source_xml, element)
@@ -215,7 +153,7 @@ class _ProjectWriter:
         self.sources += 1
 
     def _add_selections(self, parent: ET.Element, coding: SourceCoding, transcript: Transcript) -> None:
-        user = self.coders.setdefault(coding.coder, _make_guid("user", coding.coder))
+        user = self.coders.setdefault(coding.coder, make_guid("user", coding.coder))
         stamp = {"creatingUser": user, "creationDateTime": coding.created_at or self.project.created_at}
         spans: dict[tuple[int, int], list[Evidence]] = {}
         for evidence in coding.evidence:
@@ -223,16 +161,16 @@ class _ProjectWriter:
         for (start, end), found in sorted(spans.items()):
             if not 0 <= start < end <= len(transcript.text):
                 raise ExportError(f"Span {start}-{end} lies outside of transcript {transcript.id!r}. Check its source.")
-            guid = _make_guid("selection", transcript.id, coding.coder, f"{start}-{end}")
+            guid = make_guid("selection", transcript.id, coding.coder, f"{start}-{end}")
             told = {"guid": guid, "name": found[0].name or f"{start}-{end}"}
             told |= {
                 "startPosition": str(self._place(start, transcript)),
                 "endPosition": str(self._place(end, transcript)),
             }
             selection = ET.SubElement(parent, "PlainTextSelection", told | stamp)
-            _add_text(selection, "Description", _describe(found))
+            add_text(selection, "Description", _describe(found))
             for code in dict.fromkeys(evidence.code for evidence in found):
-                element = ET.SubElement(selection, "Coding", {"guid": _make_guid("coding", guid, code)} | stamp)
+                element = ET.SubElement(selection, "Coding", {"guid": make_guid("coding", guid, code)} | stamp)
                 ET.SubElement(element, "CodeRef", {"targetGUID": self._find_code(code)})
             self.selections += 1
 
@@ -250,16 +188,16 @@ class _ProjectWriter:
 
     def _write_case(self, source: Source, guid: str) -> None:
         transcript = source.transcript
-        case = ET.Element("Case", {"guid": _make_guid("case", transcript.id), "name": _clean_name(transcript.id)})
+        case = ET.Element("Case", {"guid": make_guid("case", transcript.id), "name": _clean_name(transcript.id)})
         values = {"cohort": transcript.cohort} if transcript.cohort else {}
         for coding in source.codings:
             after = "" if coding is source.codings[0] else f" ({coding.coder})"
             values |= {f"{name}{after}": value for name, value in coding.values.items()}
         for name, value in values.items():
             element = ET.SubElement(case, "VariableValue")
-            variable = self.variables.setdefault(name, _make_guid("variable", name))
+            variable = self.variables.setdefault(name, make_guid("variable", name))
             ET.SubElement(element, "VariableRef", {"targetGUID": variable})
-            _add_text(element, "TextValue", value)
+            add_text(element, "TextValue", value)
         ET.SubElement(case, "SourceRef", {"targetGUID": guid})
         self._write(self.case_xml, case)
 
@@ -269,10 +207,10 @@ class _ProjectWriter:
 
     def write_project(self, raw: IO[bytes]) -> None:
         """The document, its parts in the order that the schema asks for, empty ones left out."""
-        project, note = self.project, _make_guid("note", self.project.name)
+        project, note = self.project, make_guid("note", self.project.name)
         told = {"xmlns": PROJECT_NAMESPACE, "name": _clean_name(project.name), "origin": ORIGIN}
         told["creationDateTime"] = project.created_at
-        raw.write(f"{_DECLARATION}<Project {' '.join(f'{k}={quoteattr(v)}' for k, v in told.items())}>\n".encode())
+        raw.write(f"{DECLARATION}<Project {' '.join(f'{k}={quoteattr(v)}' for k, v in told.items())}>\n".encode())
         users = [ET.Element("User", {"guid": guid, "name": _clean_name(name)}) for name, guid in self.coders.items()]
         book = ET.Element("CodeBook")
         book.append(self.codes)
@@ -289,13 +227,13 @@ class _ProjectWriter:
         about = ET.Element(
             "Note", {"guid": note, "name": "Where this comes from", "creationDateTime": project.created_at}
         )
-        _add_text(about, "PlainTextContent", project.note)
+        add_text(about, "PlainTextContent", project.note)
         _write_list(raw, "Notes", [about])
         if self.cohorts:
             raw.write(b"<Sets>\n")
             for cohort, guids in self.cohorts.items():
                 raw.write(
-                    f"<Set guid={quoteattr(_make_guid('set', cohort))} name={quoteattr(_clean_name(cohort))}>".encode()
+                    f"<Set guid={quoteattr(make_guid('set', cohort))} name={quoteattr(_clean_name(cohort))}>".encode()
                 )
                 raw.writelines(f'<MemberSource targetGUID="{guid}"/>'.encode() for guid in guids)
                 raw.write(b"</Set>\n")
@@ -339,16 +277,6 @@ def _entry(name: str) -> zipfile.ZipInfo:
     entry = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
     entry.compress_type, entry.create_system, entry.external_attr = zipfile.ZIP_DEFLATED, 3, 0o644 << 16
     return entry
-
-
-def _make_guid(*parts: str) -> str:
-    digest = hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
-    return str(uuid5(_ROOT, digest))
-
-
-def _add_text(parent: ET.Element, name: str, text: str | None) -> None:
-    if text:
-        ET.SubElement(parent, name).text = strip_controls(text)
 
 
 def _clean_name(text: str) -> str:

@@ -47,8 +47,18 @@ def write_workbook(path: Path, records: Iterable[Record], maker: RowMaker, codeb
         for sheet in sheets.values():
             sheet.finish()
     finally:
-        book.close()
+        _close(book)
     return {name: sheet.next_row - 1 for name, sheet in sheets.items()}
+
+
+def _close(book: Any) -> None:
+    """Write the file; what the disk refuses is an OSError, as elsewhere."""
+    from xlsxwriter.exceptions import XlsxFileError
+
+    try:
+        book.close()
+    except XlsxFileError as error:
+        raise error.__context__ if isinstance(error.__context__, OSError) else OSError(str(error)) from None
 
 
 def _list_sheets() -> dict[str, list[str]]:

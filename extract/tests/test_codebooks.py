@@ -6,9 +6,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from extract.code_tree import write_codebook
 from extract.codebooks import import_codebook, parse_mapping, render_codebook_toml
 from extract.errors import ExportError
-from extract.refi_qda import write_codebook
 from extract.workbook import iterate_codebook
 from schemas.codebook import (
     ITEM_ATTRIBUTES,
@@ -125,6 +125,7 @@ def test_a_tree_of_another_program_becomes_a_codebook_and_says_what_was_filled_i
     kind = codebook.find_section("future_wishes").find_attribute("kind")
     assert (kind.definition, [value.id for value in kind.values]) == ("How firm.", ["hope"])
     assert notices == [
+        "'Study 3' is no section; what stands below it is taken.",
         "Section 'tasks': everything taken from the default codebook.",
         "Section 'collaboration_style': everything taken from the default codebook.",
         "Section 'workplace_culture': everything taken from the default codebook.",

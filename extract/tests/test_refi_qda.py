@@ -9,16 +9,15 @@ from xml.etree.ElementTree import Element, fromstring
 import pytest
 from pyrefiqda import RefiCodebook, RefiProject
 
+from extract.code_tree import CODEBOOK_NAMESPACE, write_codebook
 from extract.errors import ExportError
 from extract.refi_qda import (
-    CODEBOOK_NAMESPACE,
     PROJECT_NAMESPACE,
     Evidence,
     Project,
     Source,
     SourceCoding,
     to_coding,
-    write_codebook,
     write_project,
 )
 from extract.tests.export_samples import HOSTILE, make_failure, make_record_of
