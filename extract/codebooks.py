@@ -202,9 +202,9 @@ def _number(base: str) -> Iterator[str]:
 
 
 def _is_lossy(name: str) -> bool:
-    """Whether letters or digits of a name are lost in its id."""
+    """Whether letters or digits of a name are lost in its id, or all of a name of signs."""
     kept = len(_slug(name).replace("_", ""))
-    return kept < sum(c.isalnum() for c in unicodedata.normalize("NFC", name))
+    return kept == 0 or kept < sum(c.isalnum() for c in unicodedata.normalize("NFC", name))
 
 
 # ---------------------------------------------------------------- codebook -> TOML

@@ -1,6 +1,7 @@
 import csv
 from collections.abc import Callable
 from pathlib import Path
+from xml.etree.ElementTree import Element, SubElement, tostring
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -49,7 +50,9 @@ def codebooks(draw: Callable[..., object]) -> Codebook:
     return Codebook(version=text(), title=text(), sections=tuple(sections))
 
 
-relaxed = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+relaxed = settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 
 
 @relaxed
@@ -59,6 +62,29 @@ def test_a_codebook_comes_back_from_a_qdc_with_its_codes_and_definitions(tmp_pat
     back, notices = import_codebook(tmp_path / "c.qdc")
     assert back.sections == codebook.sections
     assert notices == []
+
+
+names = st.text(st.characters(exclude_categories=["Cs", "Cc"], include_characters="\n\t\"'"), min_size=1, max_size=12)
+names = names.filter(lambda name: name.strip() and "\ufffe" not in name and "\uffff" not in name)
+
+
+@relaxed
+@given(st.lists(st.tuples(names, texts), min_size=1, max_size=8))
+def test_whatever_codes_are_called_each_becomes_one_with_an_id_of_its_own(
+    tmp_path: Path, codes: list[tuple[str, str]]
+) -> None:
+    root = Element("CodeBook")
+    section = SubElement(SubElement(root, "Codes"), "Code", {"name": "Concerns"})
+    for name, definition in codes:
+        SubElement(SubElement(section, "Code", {"name": name}), "Description").text = definition
+    (tmp_path / "c.qdc").write_text(tostring(root, encoding="unicode"), encoding="utf-8")
+    codebook, _ = import_codebook(tmp_path / "c.qdc")
+    found = codebook.find_section("concerns").codes
+    assert len({code.id for code in found}) == len(codes)
+    for code, (name, definition) in zip(found, codes, strict=True):
+        assert code.definition.endswith(definition)
+        assert code.id != "code" or name.strip() in code.definition
+    assert parse_codebook(render_codebook_toml(codebook)) == codebook
 
 
 @relaxed

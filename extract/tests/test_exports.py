@@ -71,11 +71,24 @@ def test_all_repeats_are_coders_of_their_own(tmp_path: Path) -> None:
     assert (sources["hostile"], sources["plain"]) == ("4", "8")
 
 
-def test_the_labels_that_the_run_was_given_are_used_again(tmp_path: Path) -> None:
-    source = str(tmp_path / "interviews")
-    command = ("run", source, "--interviewee", "Nobody", "--limit", "3")
-    store, _ = make_run(tmp_path, command=command)
-    assert export(store, "--to", "qdpx") == 0
+def test_the_labels_that_the_run_was_given_are_used_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "talk.txt").write_text("Me: Hi?\n\nBaker: It drafts my newsletter and I worry about errors.")
+    monkeypatch.chdir(tmp_path)
+    run = ["run", "talk.txt", "--engine", "rules", "--interviewer", "Me", "--interviewee", "Baker"]
+    assert main(run) == 0
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")  # and the source is found from another folder
+    assert main(["export", "last", "--runs", "../runs", "--to", "qdpx", "--out", "p.qdpx"]) == 0
+    assert int(read_project(Path("p.qdpx"))[1]["talk"]) > 0
+
+
+def test_the_cohorts_of_the_run_are_sets(tmp_path: Path) -> None:
+    store, _ = make_run(tmp_path)
+    export(store, "--to", "qdpx", "--out", str(tmp_path / "p.qdpx"))
+    with zipfile.ZipFile(tmp_path / "p.qdpx") as archive:
+        root = fromstring(archive.read("project.qde"))
+    (bakers,) = root.iter(f"{{{PROJECT_NAMESPACE}}}Set")
+    assert (bakers.get("name"), len(bakers)) == ("bakers", 1)
 
 
 def move_away(folder: Path) -> list[str]:

@@ -1,4 +1,4 @@
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from extract.rows import TABLES, RowMaker, guard_cell, strip_controls, unguard_cell
@@ -9,6 +9,7 @@ MAKER = RowMaker(make_manifest(run_id="r1"))
 BEGINNINGS = "=+-@\t\r\n＝＋－＠'x "
 
 
+@settings(deadline=None)
 @given(st.text(alphabet=BEGINNINGS, max_size=4), st.text(max_size=5))
 def test_a_guarded_cell_is_no_formula_and_comes_back_as_it_was(start: str, rest: str) -> None:
     cell = guard_cell(start + rest)
@@ -71,6 +72,7 @@ def test_redacted_rows_hold_no_word_of_the_interview() -> None:
     assert (failed["failure_kind"], failed["failure_message"]) == ("unreadable", None)
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_stripped_text_can_stand_in_xml(text: str) -> None:
     from xml.etree.ElementTree import Element, fromstring, tostring
