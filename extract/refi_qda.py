@@ -162,7 +162,7 @@ class _ProjectWriter:
             if not 0 <= start < end <= len(transcript.text):
                 raise ExportError(f"Span {start}-{end} lies outside of transcript {transcript.id!r}. Check its source.")
             guid = make_guid("selection", transcript.id, coding.coder, f"{start}-{end}")
-            told = {"guid": guid, "name": found[0].name or f"{start}-{end}"}
+            told = {"guid": guid, "name": _clean_name(found[0].name or f"{start}-{end}")}
             told |= {
                 "startPosition": str(self._place(start, transcript)),
                 "endPosition": str(self._place(end, transcript)),
