@@ -1,4 +1,4 @@
-"""The command line: `python -m extract run|show|runs|schema|codebook|prompt`. Errors end here, in one line."""
+"""The command line: `python -m extract run|show|runs|export|schema|codebook|prompt ...`. Errors end here."""
 
 import argparse
 import os
@@ -12,6 +12,7 @@ from extract.commands import AUTHORED, PROGRAM
 from extract.errors import VerbatimError
 
 ENGINE_NAMES = ("claude", "provider", "replay", "rules")
+EXPORT_FORMATS = ("csv", "jsonl", "parquet", "datasets", "xlsx", "qdpx", "qdc")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -83,9 +84,45 @@ def build_parser() -> argparse.ArgumentParser:
     _add_prompt(prompt)
     demo = subparsers.add_parser("demo", help="extract the authored interviews with rules, and show one")
     demo.set_defaults(function=commands.demo)
+    _add_export(subparsers)
     for command in (show, runs, demo):
         _add_runs(command)
+    _add_import_codebook(subparsers)
     return parser
+
+
+def _add_export(subparsers: Any) -> None:
+    export = subparsers.add_parser(
+        "export", help="a run as csv, jsonl, parquet, xlsx, a folder for datasets, or a REFI-QDA project or codebook"
+    )
+    export.set_defaults(function=commands.export)
+    export.add_argument("run", metavar="RUN", help="a run id, its folder, or 'last'")
+    export.add_argument(
+        "--to", required=True, choices=EXPORT_FORMATS, help="qdpx: codings on the texts; qdc: the codebook"
+    )
+    export.add_argument("--out", type=Path, metavar="PATH", help="where to (default: exports/ in the run's folder)")
+    export.add_argument("--force", action="store_true", help="replace what is there")
+    export.add_argument("--redact", action="store_true", help="leave quotes and summaries out")
+    export.add_argument("--codebook", metavar="FILE", help="the run's codebook (default: as its command named it)")
+    project = export.add_argument_group("qdpx")
+    project.add_argument(
+        "--source", metavar="SOURCE", help="where the interviews lie now (default: as the run read them)"
+    )
+    project.add_argument("--all-repeats", action="store_true", help="every repeat as a coder (default: only the first)")
+    project.add_argument("--crlf", action="store_true", help="texts with Windows line ends")
+    _add_runs(export)
+
+
+def _add_import_codebook(subparsers: Any) -> None:
+    command = subparsers.add_parser("import-codebook", help="a codebook.toml from a .qdc, .csv or .toml")
+    command.set_defaults(function=commands.import_codebook)
+    command.add_argument("file", type=Path, metavar="FILE", help="a .qdc, .csv (section, code, definition) or .toml")
+    command.add_argument("--out", type=Path, metavar="FILE", help="where to (default: standard output)")
+    command.add_argument("--force", action="store_true", help="replace what is there")
+    text = "which section a name of the file belongs to, e.g. 'Worries=concerns' (repeatable)"
+    command.add_argument("--map", metavar="NAME=SECTION", action="append", default=[], help=text)
+    command.add_argument("--title", help="the codebook's title (default: the file's name)")
+    command.add_argument("--version", help="the codebook's version (default: 1)")
 
 
 def _add_run(subparsers: Any) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from extract.errors import StoreError
+from extract.errors import ExportError, SourceError, StoreError
 
 if TYPE_CHECKING:
     from extract.engines import Engine, EngineOptions
@@ -357,4 +357,88 @@ def prompt(options: argparse.Namespace) -> int:
     print(f"\n----- user (about {estimate_tokens(request.user)} tokens) -----")
     print(request.user)
     print(f"\n----- schema: about {estimate_tokens(schema)} tokens; see {PROGRAM} schema -----")
+    return 0
+
+
+# ---------------------------------------------------------------- exchange
+
+
+def export(options: argparse.Namespace) -> int:
+    """A run as files that other programs open."""
+    from extract import exports
+    from extract.store import open_run
+
+    store = open_run(options.run, options.runs)
+    plan = exports.ExportPlan(
+        format=options.to,
+        out=options.out,
+        force=options.force,
+        redact=options.redact,
+        all_repeats=options.all_repeats,
+        crlf=options.crlf,
+    )
+    if plan.format in exports.FOLDERS:
+        path, counts = exports.export_tables(store, plan)
+    elif plan.format == "qdpx":
+        transcripts = _load_run_transcripts(store, options)
+        path, counts = exports.export_project(store, plan, _load_run_codebook(store, options), transcripts)
+    else:
+        write = exports.export_workbook if plan.format == "xlsx" else exports.export_codebook
+        path, counts = write(store, plan, _load_run_codebook(store, options))
+    print(f"{path}: {', '.join(f'{name} {count:,}' for name, count in counts.items())}")
+    return 0
+
+
+def _load_run_codebook(store: "RunStore", options: argparse.Namespace) -> "Codebook":
+    """The codebook that a run was made with, or the one that `--codebook` names in its place."""
+    from extract.terminal import say
+
+    first = options.parse(store.manifest.command or ["run"])
+    codebook = _load_codebook(options if options.codebook else first)
+    if codebook.hash != store.manifest.codebook_sha256:
+        if not options.codebook:
+            raise ExportError("The codebook was changed since the run was made. Name the one of then with --codebook.")
+        say(
+            f"{options.codebook!r} is not the codebook of the run, whose version was "
+            f"{store.manifest.codebook_version!r}. It is used as you named it."
+        )
+    return codebook
+
+
+def _load_run_transcripts(store: "RunStore", options: argparse.Namespace) -> "Iterator[Transcript | BadTranscript]":
+    """The interviews that a run read, from where it read them or from `--source`."""
+    from extract.terminal import say
+    from extract.transcripts import load_transcripts
+
+    first = options.parse(store.manifest.command or ["run"])
+    first.source = options.source or store.manifest.source
+    if first.source == "-" and not options.source:
+        raise ExportError("The run read its interviews from standard input. Name where they lie now with --source.")
+    try:
+        yield from load_transcripts(_make_source(first), say)
+    except SourceError as error:
+        raise ExportError(f"{error} Or name where the interviews lie now with --source.") from None
+
+
+def import_codebook(options: argparse.Namespace) -> int:
+    """A researcher's codebook as codebook.toml, to a file or standard output."""
+    from extract import codebooks
+    from extract.exports import check_target
+    from extract.terminal import say
+
+    mapping = codebooks.parse_mapping(options.map)
+    codebook, notices = codebooks.import_codebook(options.file, mapping, title=options.title, version=options.version)
+    for notice in notices:
+        say(notice)
+    text = codebooks.render_codebook_toml(codebook)
+    if options.out is None:
+        print(text, end="")
+        return 0
+    check_target(options.out, force=options.force)
+    try:
+        options.out.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ExportError(f"Cannot write {str(options.out)!r}: {error.strerror}. Name another with --out.") from None
+    count = sum(len(section.codes) for section in codebook.sections)
+    print(f"{options.out}: {count} codes. Use it with: {PROGRAM} run SOURCE --codebook {options.out}")
     return 0
