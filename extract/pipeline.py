@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from extract.engines import Completion, Engine
+from extract.engines import Completion, Engine, LastingEngine
 from extract.grounding import ground_draft
 from extract.prompt import Prompt, Request, estimate_tokens
 from extract.store import RunStore, now
@@ -26,6 +26,8 @@ def run_extraction(
     transcripts: Iterable[Transcript | BadTranscript], prompt: Prompt, engine: Engine, store: RunStore, plan: "Plan"
 ) -> Iterator[Record]:
     """Extract every transcript that the store does not hold yet; yield each record once it is stored."""
+    if isinstance(engine, LastingEngine):
+        engine.attach(store)
     pending = _find_pending(transcripts, prompt, engine, store, plan)
     while plan.begin_round():
         for completion in engine.complete(plan.admit(pending)):

@@ -76,7 +76,7 @@ class _Sender:
             return parse_message(json.loads(await raw.read()), raw.headers)
         except anthropic.APIStatusError as error:
             wait = parse_retry_after(error.response.headers.get("retry-after"))
-            raise classify_status(error.status_code, _find_message(error), wait) from None
+            raise classify_status(error.status_code, find_message(error), wait) from None
         except anthropic.APITimeoutError:
             raise ProviderError("timeout", "No answer in time.", retry=True) from None
         except anthropic.APIConnectionError as error:
@@ -111,7 +111,8 @@ def parse_message(message: dict[str, Any], headers: Any) -> Reply:
         raise ValueError(f"not a message: {error!r}") from None
 
 
-def _find_message(error: Any) -> str:
+def find_message(error: Any) -> str:
+    """What the provider says in an APIStatusError."""
     body = error.body
     if isinstance(body, dict) and isinstance(body.get("error"), dict):
         return str(body["error"].get("message") or error)

@@ -5,9 +5,14 @@ from collections.abc import Callable
 from schemas.record import Usage
 
 
-def open_prices(provider: str | None, model: str) -> Callable[[Usage], float | None]:
-    """A function from usage to US dollars; it gives None for a model whose price is unknown."""
+def open_prices(provider: str | None, model: str, *, batch: bool = False) -> Callable[[Usage], float | None]:
+    """A function from usage to US dollars; it gives None for a model whose price is unknown.
+
+    With `batch` the price is that of a batch; a model whose list has none is counted at its full price.
+    """
     import genai_prices
+
+    context = {"processing": "batch"} if batch else None
 
     def find_cost(usage: Usage) -> float | None:
         tokens = genai_prices.Usage(
@@ -17,7 +22,8 @@ def open_prices(provider: str | None, model: str) -> Callable[[Usage], float | N
             output_tokens=usage.output_tokens,
         )
         try:
-            return float(genai_prices.calc_price(tokens, model_ref=model, provider_id=provider).total_price)
+            price = genai_prices.calc_price(tokens, model_ref=model, provider_id=provider, price_context=context)
+            return float(price.total_price)
         except LookupError:
             return None
 

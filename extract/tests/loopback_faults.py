@@ -29,6 +29,11 @@ FaultKind = Literal[
     "refusal",
     "max_tokens",
     "context_window",
+    "batch_expired",
+    "batch_canceled",
+    "batch_overloaded",
+    "batch_invalid",
+    "batch_too_long",
 ]
 
 
