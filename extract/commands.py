@@ -139,7 +139,7 @@ def _catch_signals(plan: "Plan", engine: "Engine") -> Callable[[], None]:
         plan.stop("Ctrl-C")
         if isinstance(engine, LastingEngine):
             engine.stop()
-            say(f"\nThe provider goes on with what was sent, of {plan.in_flight} requests; resuming collects it.")
+            say("\nStopping. What was sent goes on at the provider; going on with the run collects it.")
             return
         say(f"\nFinishing the {plan.in_flight} requests in flight; Ctrl-C again stops at once.")
 

@@ -147,8 +147,7 @@ class Ledger:
         self._open.commit()
 
     def close(self) -> None:
-        """Keep what was marked, and let go of the file."""
-        self._open.commit()
+        """Let go of the file. What was not saved is as if it had not happened; the records make up for it."""
         self._open.close()
 
     # ------------------------------------------------------------ requests

@@ -31,6 +31,7 @@ from extract.engines.batch_api import (
     BatchTooLargeError,
     connect,
     count_bytes,
+    parse_time,
     read_key,
 )
 from extract.engines.batch_ledger import FILE, Batch, Ledger, explain, parse_custom_id
@@ -116,6 +117,7 @@ class BatchesEngine:
             with closing(Ledger(self._store.path)) as ledger, self._connect() as api:
                 ledger.drop_answered(self._store.records_path)
                 yield from _Round(self, ledger, api).run(requests)
+                ledger.save()
         except sqlite3.Error as error:
             raise explain(self._store.path / FILE, error) from None
 
@@ -200,10 +202,7 @@ class _Round:
             return False
         self.ledger.note(batch.nonce, made)
         self.note_progress()
-        self.engine.say(
-            f"Sent batch {made['id']}: {batch.requests:,} requests, {batch.bytes / 1e6:,.1f} MB. "
-            "Answers take up to 24 hours; Ctrl-C stops waiting, not the batch."
-        )
+        self.engine.say(f"Sent batch {made['id']}: {batch.requests:,} requests, {batch.bytes / 1e6:,.1f} MB.")
         return True
 
     def halve(self, batch: Batch) -> Iterator[Completion]:
@@ -227,7 +226,10 @@ class _Round:
             fresh = self.api.retrieve(batch.id)
             self.note_progress(changed=fresh["processing_status"] != batch.state)
             self.ledger.note(batch.nonce, fresh)
-            if fresh["processing_status"] == "ended":
+            if fresh["processing_status"] != "ended":
+                until = parse_time(fresh["expires_at"]).strftime("%Y-%m-%d %H:%MZ")
+                self._tell(f"Waiting for {batch.id}, until {until} at most; Ctrl-C leaves it to go on.")
+            else:
                 yield from self.collector.collect(
                     batch, gone=bool(fresh.get("archived_at")) or not fresh.get("results_url")
                 )

@@ -438,6 +438,7 @@ def test_a_failure_stored_just_before_a_kill_is_asked_again_and_not_read_again(t
         request = prompt.render(make_transcripts(1)[0], model=engine.model, parameters=engine.parameters)
         ledger.ask(request, 10)
         ledger._open.execute("UPDATE entries SET nonce = (SELECT nonce FROM batches)")
+        ledger.save()
         ledger.close()
         records, _ = run_all(folder, engine, make_transcripts(1), retry_failed=True)
         assert kinds(records) == {"ok": 1}
@@ -477,7 +478,7 @@ def test_ctrl_c_while_waiting_names_the_command_that_goes_on_and_it_does(tmp_pat
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=20)
     assert process.returncode == 130
-    assert "The provider goes on with what was sent" in said
+    assert "What was sent goes on at the provider" in said
     assert "run --resume" in said
     assert "Traceback" not in said
     server.batches.polls_to_end = 1
