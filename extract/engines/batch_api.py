@@ -7,9 +7,8 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
-from extract.engines.claude import find_message
-from extract.engines.limits import parse_retry_after
-from extract.engines.live import ProviderError, classify_status
+from extract.engines.claude import explain_error, find_message
+from extract.engines.live import ProviderError
 
 HEAD, TAIL = b'{"requests":[\n', b"\n]}"
 SEPARATOR = b",\n"
@@ -150,18 +149,12 @@ def _translated() -> Iterator[None]:
 
     try:
         yield
-    except anthropic.APIStatusError as error:
-        if error.status_code in (404, 410):
+    except (anthropic.APIError, ValueError) as error:
+        status = getattr(error, "status_code", None)
+        if status in (404, 410):
             raise BatchMissingError(find_message(error)) from None
-        if error.status_code == 413:
+        if status == 413:
             raise BatchTooLargeError(find_message(error)) from None
-        wait = parse_retry_after(error.response.headers.get("retry-after"))
-        raise classify_status(error.status_code, find_message(error), wait) from None
-    except anthropic.APITimeoutError:
-        raise ProviderError("timeout", "No answer in time.", retry=True) from None
-    except anthropic.APIConnectionError as error:
-        raise ProviderError("connection", f"The connection broke: {error.__cause__!r}.", retry=True) from None
+        raise explain_error(error) from None
     except httpx2.HTTPError as error:
         raise ProviderError("connection", f"The connection broke: {error!r}.", retry=True) from None
-    except ValueError:
-        raise ProviderError("server_error", "The provider's answer was not JSON.", retry=True) from None

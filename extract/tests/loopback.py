@@ -22,18 +22,8 @@ from aiohttp import web
 
 from extract.tests.loopback_answers import AnswerWriter, spoil
 from extract.tests.loopback_batches import OUTCOMES, LoopbackBatches, make_outcome
-from extract.tests.loopback_faults import Fault, Plan, no_faults, random_faults
+from extract.tests.loopback_faults import STATUSES, Fault, Plan, no_faults, random_faults
 
-STATUSES = {
-    "rate_limited": (429, "rate_limit_error", "This request would exceed your account's rate limit."),
-    "overloaded": (529, "overloaded_error", "Overloaded"),
-    "server_error": (500, "api_error", "Internal server error"),
-    "unauthorised": (401, "authentication_error", "invalid x-api-key"),
-    "forbidden": (403, "permission_error", "Your key may not use this."),
-    "not_found": (404, "not_found_error", "model: no-such-model"),
-    "bad_request": (400, "invalid_request_error", "messages: something is wrong"),
-    "credit": (400, "invalid_request_error", "Your credit balance is too low to access the API."),
-}
 STOPS = {
     "refusal": ("refusal", "content_filter"),
     "max_tokens": ("max_tokens", "length"),

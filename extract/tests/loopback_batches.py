@@ -15,15 +15,8 @@ from typing import Any
 
 from aiohttp import web
 
-ERRORS = {
-    "overloaded": (529, "overloaded_error", "Overloaded"),
-    "rate_limited": (429, "rate_limit_error", "This request would exceed your account's rate limit."),
-    "server_error": (500, "api_error", "Internal server error"),
-    "unauthorised": (401, "authentication_error", "invalid x-api-key"),
-    "bad_request": (400, "invalid_request_error", "requests: something is wrong"),
-    "too_large": (413, "request_too_large", "Request exceeds the maximum size"),
-    "missing": (404, "not_found_error", "No such batch."),
-}
+from extract.tests.loopback_faults import STATUSES
+
 OUTCOMES: dict[str, Any] = {
     "batch_expired": {"type": "expired"},
     "batch_canceled": {"type": "canceled"},
@@ -108,7 +101,7 @@ class LoopbackBatches:
         raw = await request.read()
         self.on_event("creating")
         fault = self.create_faults.popleft() if self.create_faults else None
-        if fault in ERRORS:
+        if fault in STATUSES:
             return _fail(fault)
         if fault == "reset":
             return _abort(request)
@@ -194,7 +187,7 @@ class LoopbackBatches:
         if batch is None or batch.archived or not self._has_ended(batch):
             return _fail("missing")
         fault = self.results_faults.popleft() if self.results_faults else None
-        if fault in ERRORS:
+        if fault in STATUSES:
             return _fail(fault)
         stream = web.StreamResponse(headers={"content-type": "application/binary"})
         await stream.prepare(request)
@@ -272,7 +265,7 @@ def _format(moment: datetime) -> str:
 def _fail(kind: str, request: web.Request | None = None) -> web.StreamResponse:
     if kind == "reset" and request is not None:
         return _abort(request)
-    status, name, text = ERRORS[kind]
+    status, name, text = STATUSES[kind]
     error = {"type": "error", "error": {"type": name, "message": text}}
     return web.json_response(error, status=status, headers={"request-id": "req_failed"})
 
