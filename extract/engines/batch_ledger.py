@@ -212,6 +212,12 @@ class Ledger:
         """Sync what `finish` and `ask_again` have marked."""
         self._open.commit()
 
+    def tidy(self) -> None:
+        """Sync, and once nothing is on its way shrink the file: it holds no text of interviews any more."""
+        self._open.commit()
+        if not self._open.execute("SELECT 1 FROM entries LIMIT 1").fetchone():
+            self._open.execute("VACUUM")
+
     def _count_collected(self, nonce: str, count: int) -> None:
         self._open.execute("UPDATE batches SET collected = collected + ? WHERE nonce = ?", (count, nonce))
 

@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from extract.engines import Completion, EngineOptions
@@ -113,11 +114,15 @@ class BatchesEngine:
         """Answer every request; see `Engine`."""
         if self._store is None:
             raise EngineError("The batches engine keeps what is on its way in a run's folder. Attach it to a run.")
+        requests = iter(requests)
+        first = next(requests, None)
+        if first is None:
+            return
         try:
             with closing(Ledger(self._store.path)) as ledger, self._connect() as api:
                 ledger.drop_answered(self._store.records_path)
-                yield from _Round(self, ledger, api).run(requests)
-                ledger.save()
+                yield from _Round(self, ledger, api).run(chain([first], requests))
+                ledger.tidy()
         except sqlite3.Error as error:
             raise explain(self._store.path / FILE, error) from None
 

@@ -61,7 +61,7 @@ class Runner:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._process.communicate(timeout=20)
+        self._process.communicate(timeout=60)
 
     def start(self, folder: Path, url: str, count: int, **options: Any) -> int:
         assert self._process.stdin is not None

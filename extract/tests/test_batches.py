@@ -87,6 +87,25 @@ def test_every_interview_is_answered_once_and_its_record_is_like_a_live_one(serv
     assert len(server.batches.batches) == 1
 
 
+def test_a_run_that_has_everything_opens_nothing(server: Loopback, store: RunStore) -> None:
+    run_all(store.path, open_batches(server.url), make_transcripts(2))
+    (store.path / FILE).unlink()
+    assert run_all(store.path, open_batches("http://127.0.0.1:9"), make_transcripts(2))[0] == []
+    assert not (store.path / FILE).exists()
+
+
+def test_a_run_that_has_everything_keeps_no_text_of_interviews_with_its_batches(
+    server: Loopback, store: RunStore
+) -> None:
+    engine = open_batches(server.url)
+    server.batches.on_event = lambda name: engine.stop() if name == "retrieved" else None
+    run_all(store.path, engine, make_transcripts(60))
+    waiting = (store.path / FILE).stat().st_size
+    run_all(store.path, open_batches(server.url), make_transcripts(60))
+    assert (store.path / FILE).stat().st_size < min(40_000, waiting)
+    assert [path.name for path in store.path.glob(f"{FILE}*")] == [FILE]
+
+
 def test_results_come_in_another_order_and_still_belong_to_their_interviews(server: Loopback, store: RunStore) -> None:
     transcripts = [make_transcript(f"t{n}", f"{BAKER} {'More words. ' * n}") for n in range(20)]
     records, _ = run_all(store.path, open_batches(server.url), transcripts)
@@ -137,11 +156,11 @@ def test_a_provider_that_takes_less_gets_smaller_batches(server: Loopback, store
 
 
 def test_a_request_that_no_batch_can_hold_fails_alone(server: Loopback, store: RunStore) -> None:
-    long = make_transcript("long", BAKER + " Word." * 50_000)
-    engine = open_batches(server.url, batch_bytes=200_000)
+    long = make_transcript("long", BAKER + " Word." * 12_000)
+    engine = open_batches(server.url, batch_bytes=80_000)
     records, _ = run_all(store.path, engine, [*make_transcripts(2), long])
     assert kinds(records) == {"ok": 2, "context_window": 1}
-    server.batches.max_bytes = 200_000  # and one that only the provider finds too large
+    server.batches.max_bytes = 80_000  # and one that only the provider finds too large
     records, _ = run_all(store.path, open_batches(server.url), [make_transcript("longer", long.text + " End.")])
     assert kinds(records) == {"context_window": 1}
     assert open_run(store.path).manifest.usage.requests == 2
@@ -384,7 +403,7 @@ class Killer:
     def __call__(self, name: str) -> None:
         self.left -= name == self.event
         if name == self.event and self.left == 0:
-            assert self.known.wait(10)
+            assert self.known.wait(60)
             assert self.process is not None
             os.kill(self.process, signal.SIGKILL)
 
@@ -474,9 +493,9 @@ def test_ctrl_c_while_waiting_names_the_command_that_goes_on_and_it_does(tmp_pat
     created = threading.Event()
     server.batches.on_event = lambda name: created.set() if name == "retrieved" else None
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    assert created.wait(30)
+    assert created.wait(120)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=20)
+    _, said = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "What was sent goes on at the provider" in said
     assert "run --resume" in said
