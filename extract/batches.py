@@ -5,7 +5,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from extract.engines.batch_api import BatchApi, BatchMissingError, connect, parse_time, read_key
-from extract.engines.batch_ledger import Batch, read_batches
+from extract.engines.batch_ledger import read_batches
+from extract.engines.batch_rows import Batch
 from extract.engines.live import ProviderError
 from extract.errors import EngineError
 from extract.store import RunStore

@@ -10,24 +10,17 @@ import re
 import secrets
 import sqlite3
 import time
-import zlib
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from extract.engines.live import Correction
+from extract.engines.batch_rows import Batch, Entry, Past, dump_past, dump_request, find_key, load_past, load_request
 from extract.errors import StoreError
 from extract.prompt import Request
 from schemas.draft import DraftFormat
-from schemas.record import Usage
-from schemas.transcript import Sentence, Transcript, Turn
 
 FILE = "batches.sqlite"
 VERSION = 1
-KEY_DIGITS = 40
-"""Of the request hash, in a custom_id: 160 bits, which leaves room for the nonce in its 64 characters."""
-
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS batches (
     nonce TEXT PRIMARY KEY, id TEXT UNIQUE, state TEXT NOT NULL, requests INTEGER NOT NULL, bytes INTEGER NOT NULL,
@@ -43,68 +36,7 @@ CREATE INDEX IF NOT EXISTS entries_nonce ON entries (nonce);
 CREATE TEMP TABLE asked (key TEXT NOT NULL, shape INTEGER NOT NULL, transcript TEXT NOT NULL);
 CREATE INDEX temp.asked_key ON asked (key);
 """
-_CUSTOM_ID = re.compile(r"([0-9a-f]{40})-([0-9a-f]{8})-(\d)")
 _ANSWERED = re.compile(rb'"request_id":"[^"\\]*:([0-9a-f]{40})-([0-9a-f]{8})-\d"')
-
-
-@dataclass(frozen=True)
-class Batch:
-    """One submission. `state` is `sending` until the provider's id is known, then the provider's own
-    word, then `collected` or `gone`. `seen_*` is the newest batch of the account before it was sent.
-    Times are the provider's, as it writes them; `sent_at` is this machine's, in seconds.
-    """
-
-    nonce: str
-    id: str | None
-    state: str
-    requests: int
-    bytes: int
-    seen_id: str | None
-    seen_at: str | None
-    sent_at: float
-    created_at: str | None = None
-    expires_at: str | None = None
-    ended_at: str | None = None
-    succeeded: int = 0
-    errored: int = 0
-    expired: int = 0
-    canceled: int = 0
-    collected: int = 0
-
-
-@dataclass(frozen=True)
-class Past:
-    """What a request has taken before its current batch. `started_at` is in seconds since 1970."""
-
-    started_at: float
-    attempts: int = 0
-    usage: Usage = Usage()
-    corrections: list[Correction] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A request without a record. `requests` are the ones that want its answer now, none or more."""
-
-    key: str
-    attempt: int
-    past: Past
-    requests: list[Request]
-
-    def name(self, nonce: str) -> str:
-        """Its custom_id in the batch of this nonce."""
-        return f"{self.key}-{nonce}-{self.attempt}"
-
-
-def find_key(request: Request) -> str:
-    """The part of the request hash that names its entry."""
-    return request.hash[:KEY_DIGITS]
-
-
-def parse_custom_id(custom_id: str) -> tuple[str, str, int] | None:
-    """(key, nonce, attempt) of a custom_id of ours; None for anybody else's."""
-    found = _CUSTOM_ID.fullmatch(custom_id)
-    return (found[1], found[2], int(found[3])) if found else None
 
 
 def read_batches(folder: Path) -> list[Batch]:
@@ -173,8 +105,8 @@ class Ledger:
         self._open.execute("INSERT INTO asked VALUES (?, ?, ?)", (key, shape, who))
         entry = self._open.execute("SELECT nonce FROM entries WHERE key = ?", (key,)).fetchone()
         if entry is None:
-            past = _dump_past(Past(time.time()))
-            row = (key, None, 0, size, _dump_request(request), past)
+            past = dump_past(Past(time.time()))
+            row = (key, None, 0, size, dump_request(request), past)
             self._open.execute("INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?)", row)
         return not again and (entry is None or entry[0] is None)
 
@@ -200,7 +132,7 @@ class Ledger:
     def ask_again(self, entry: Entry, past: Past, size: int) -> None:
         """The entry waits for a following batch, with a correction more."""
         change = "UPDATE entries SET nonce = NULL, attempt = attempt + 1, size = ?, past = ? WHERE key = ?"
-        self._open.execute(change, (size, _dump_past(past), entry.key))
+        self._open.execute(change, (size, dump_past(past), entry.key))
 
     def finish(self, entry: Entry, nonce: str) -> None:
         """Its record is stored: forget the entry. Synced with the next change that matters."""
@@ -231,8 +163,8 @@ class Ledger:
 
     def _to_entry(self, key: str, attempt: int, request: bytes, past: str) -> Entry:
         asked = self._open.execute("SELECT shape, transcript FROM asked WHERE key = ? ORDER BY rowid", (key,))
-        requests = [_load_request(request, self._shapes[shape], json.loads(who)) for shape, who in asked]
-        return Entry(key, attempt, _load_past(past), requests)
+        requests = [load_request(request, self._shapes[shape], json.loads(who)) for shape, who in asked]
+        return Entry(key, attempt, load_past(past), requests)
 
     # ------------------------------------------------------------ batches
 
@@ -314,35 +246,3 @@ class Ledger:
 def _read_batches(connection: sqlite3.Connection) -> list[Batch]:
     names = ", ".join(Batch.__dataclass_fields__)
     return [Batch(*row) for row in connection.execute(f"SELECT {names} FROM batches ORDER BY rowid")]  # noqa: S608 (own names)
-
-
-# ---------------------------------------------------------------- rows
-
-
-def _dump_request(request: Request) -> bytes:
-    transcript = request.transcript
-    turns = [[t.id, t.speaker, t.start, t.end, [[s.id, s.start, s.end] for s in t.sentences]] for t in transcript.turns]
-    data = [request.hash, request.repeat, request.user, transcript.text, turns]
-    return zlib.compress(json.dumps(data, separators=(",", ":")).encode(), 1)
-
-
-def _load_request(data: bytes, shape: tuple[DraftFormat, str], who: Iterable[Any]) -> Request:
-    hash_, repeat, user, text, turns = json.loads(zlib.decompress(data))
-    transcript_id, cohort = who
-    made = tuple(Turn(i, speaker, start, end, _load_sentences(rows)) for i, speaker, start, end, rows in turns)
-    return Request(Transcript(transcript_id, text, made, cohort), *shape, user, repeat, hash_)
-
-
-def _load_sentences(rows: Iterable[Any]) -> tuple[Sentence, ...]:
-    return tuple(Sentence(*row) for row in rows)
-
-
-def _dump_past(past: Past) -> str:
-    corrections = [[correction.answer, correction.problems] for correction in past.corrections]
-    return json.dumps([past.started_at, past.attempts, past.usage.model_dump(), corrections])
-
-
-def _load_past(text: str) -> Past:
-    started_at, attempts, usage, corrections = json.loads(text)
-    made = [Correction(answer, tuple(problems)) for answer, problems in corrections]
-    return Past(started_at, attempts, Usage(**usage), made)

@@ -8,7 +8,8 @@ from typing import Any
 
 from extract.engines import Completion
 from extract.engines.batch_api import SEPARATOR, BatchApi, BatchMissingError
-from extract.engines.batch_ledger import Batch, Entry, Ledger, Past, find_key, parse_custom_id
+from extract.engines.batch_ledger import Ledger
+from extract.engines.batch_rows import Batch, Entry, Past, find_key, parse_custom_id
 from extract.engines.claude import parse_message
 from extract.engines.live import REASKS, STOPS, Correction, render_messages, shorten
 from extract.prompt import Request
@@ -158,3 +159,8 @@ def _parse_failure(result: Mapping[str, Any]) -> Failure:
     message = shorten(str(error.get("message") or "The provider does not say why."), 300)
     kind = KINDS.get(str(error.get("type")), "bad_request")
     return Failure(kind="context_window" if "too long" in message else kind, message=message)
+
+
+def fail_too_large(size: int) -> Failure:
+    """Why a request that no batch can hold has no answer."""
+    return Failure(kind="context_window", message=f"The request takes {size:,} bytes, more than a batch may hold.")

@@ -35,15 +35,16 @@ from extract.engines.batch_api import (
     parse_time,
     read_key,
 )
-from extract.engines.batch_ledger import FILE, Batch, Ledger, explain, parse_custom_id
-from extract.engines.batch_results import Collector, LineWriter
+from extract.engines.batch_ledger import FILE, Ledger, explain
+from extract.engines.batch_results import Collector, LineWriter, fail_too_large
+from extract.engines.batch_rows import Batch, parse_custom_id
 from extract.engines.claude import DEFAULT_MODEL
 from extract.engines.live import ProviderError
 from extract.engines.prices import open_prices
 from extract.errors import EngineError
 from extract.prompt import Request
 from extract.store import RunStore
-from schemas.record import Failure, Usage
+from schemas.record import Usage
 
 Sending = Generator[Completion, None, bool]
 """Whether the provider has taken a batch, after the completions of those that no batch can hold."""
@@ -145,7 +146,7 @@ class _Round:
         for request in requests:
             size = len(self.writer.write(request, "0" * 8, 0, [])) + len(SEPARATOR)
             if size > self.max_bytes:
-                yield Completion(request, failure=_too_large(size))
+                yield Completion(request, failure=fail_too_large(size))
                 continue
             if waiting and (waiting == self.max_requests or count_bytes(waiting_bytes + size, 1) > self.max_bytes):
                 yield from self.send_next()
@@ -217,7 +218,7 @@ class _Round:
             self.ledger.release(batch.nonce)
             return
         for entry in self.ledger.find_wanted(batch.nonce):
-            yield from self.collector.deliver(batch, entry, failure=_too_large(batch.bytes))
+            yield from self.collector.deliver(batch, entry, failure=fail_too_large(batch.bytes))
         self.ledger.release(batch.nonce)
 
     # ------------------------------------------------------------ waiting
@@ -299,7 +300,3 @@ class _Round:
         if message not in self._told:
             self._told.add(message)
             self.engine.say(message)
-
-
-def _too_large(size: int) -> Failure:
-    return Failure(kind="context_window", message=f"The request takes {size:,} bytes, more than a batch may hold.")

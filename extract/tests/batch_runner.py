@@ -7,7 +7,9 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,6 +17,9 @@ from extract.engines import EngineOptions, open_engine
 from extract.engines.batches import BatchesEngine
 from extract.pipeline import Plan, close_manifest, describe_run, run_extraction
 from extract.store import RunStore, create_run, open_run
+from extract.tests.loopback import Loopback
+from extract.tests.loopback_faults import Fault, FaultKind
+from extract.tests.loopback_faults import Plan as FaultPlan
 from extract.tests.samples import BAKER, make_prompt, make_transcript
 from schemas.record import Record
 from schemas.transcript import Transcript
@@ -47,6 +52,34 @@ def run_all(
         records = list(run_extraction(transcripts, PROMPT, engine, store, made))
         store.write_manifest(close_manifest(store, made))
     return records, made
+
+
+def for_some(*numbers: int, fault: FaultKind, times: int = 1) -> FaultPlan:
+    """A fault for these requests of `make_transcripts`, the first times that each is asked."""
+    digests = set()
+    for n in numbers:
+        request = PROMPT.render(make_transcripts(n + 1)[n], model="m", parameters={})
+        digests.add(sha256(request.user.encode()).hexdigest())
+    return lambda ordinal, digest, attempt: Fault(fault) if digest in digests and attempt < times else None
+
+
+def kinds(records: list[Record]) -> Counter[str]:
+    return Counter(record.failure.kind if record.failure else "ok" for record in records)
+
+
+def count_attempts(server: Loopback) -> Counter[str]:
+    """Requests by the attempt that their custom_id names; fails where one was sent twice."""
+    assert set(server.batches.submitted.values()) <= {1}
+    return Counter(attempt for _, attempt in server.batches.submitted)
+
+
+def interrupt(server: Loopback, store: RunStore, event: str, count: int = 4) -> None:
+    """Send batches, then stop waiting at the first event of this kind."""
+    engine = open_batches(server.url)
+    server.batches.polls_to_end = 2
+    server.batches.on_event = lambda name: engine.stop() if name == event else None
+    assert run_all(store.path, engine, make_transcripts(count))[0] == []
+    server.batches.on_event = lambda name: None
 
 
 class Runner:
