@@ -5,6 +5,7 @@ as a whole is planned here: `create_faults`, `poll_faults` and `results_faults` 
 """
 
 import asyncio
+import contextlib
 import json
 import random
 from collections import Counter, deque
@@ -190,16 +191,14 @@ class LoopbackBatches:
         if fault in STATUSES:
             return _fail(fault)
         stream = web.StreamResponse(headers={"content-type": "application/binary"})
-        await stream.prepare(request)
-        for number, line in enumerate(self._answer_all(batch)):
-            if fault == "cut" and number == len(batch.requests) // 2:
-                return _abort(request)
-            try:
+        with contextlib.suppress(ConnectionResetError):  # the client has seen enough, or was killed
+            await stream.prepare(request)
+            for number, line in enumerate(self._answer_all(batch)):
+                if fault == "cut" and number == len(batch.requests) // 2:
+                    return _abort(request)
                 await stream.write(json.dumps(line, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
-            except ConnectionResetError:  # the client has seen enough
-                return stream
-            self.on_event("result")
-        await stream.write_eof()
+                self.on_event("result")
+            await stream.write_eof()
         return stream
 
     async def _stats(self, request: web.Request) -> web.Response:
