@@ -74,15 +74,8 @@ class _Sender:
                 output_config={"format": {"type": "json_schema", "schema": self._find_schema(request)}},
             )
             return parse_message(json.loads(await raw.read()), raw.headers)
-        except anthropic.APIStatusError as error:
-            wait = parse_retry_after(error.response.headers.get("retry-after"))
-            raise classify_status(error.status_code, _find_message(error), wait) from None
-        except anthropic.APITimeoutError:
-            raise ProviderError("timeout", "No answer in time.", retry=True) from None
-        except anthropic.APIConnectionError as error:
-            raise ProviderError("connection", f"The connection broke: {error.__cause__!r}.", retry=True) from None
-        except ValueError:
-            raise ProviderError("server_error", "The provider's answer was not JSON.", retry=True) from None
+        except (anthropic.APIError, ValueError) as error:
+            raise explain_error(error) from None
 
     def _find_schema(self, request: Request) -> Any:
         """The schema as the API takes it; the same object for all requests of a run."""
@@ -111,7 +104,22 @@ def parse_message(message: dict[str, Any], headers: Any) -> Reply:
         raise ValueError(f"not a message: {error!r}") from None
 
 
-def _find_message(error: Any) -> str:
+def explain_error(error: Exception) -> ProviderError:
+    """The ProviderError of an exception of the SDK. Raises EngineError for what no request can get past."""
+    import anthropic
+
+    if isinstance(error, anthropic.APIStatusError):
+        wait = parse_retry_after(error.response.headers.get("retry-after"))
+        return classify_status(error.status_code, find_message(error), wait)
+    if isinstance(error, anthropic.APITimeoutError):
+        return ProviderError("timeout", "No answer in time.", retry=True)
+    if isinstance(error, anthropic.APIConnectionError):
+        return ProviderError("connection", f"The connection broke: {error.__cause__!r}.", retry=True)
+    return ProviderError("server_error", "The provider's answer was not JSON.", retry=True)
+
+
+def find_message(error: Any) -> str:
+    """What the provider says in an APIStatusError."""
     body = error.body
     if isinstance(body, dict) and isinstance(body.get("error"), dict):
         return str(body["error"].get("message") or error)
