@@ -60,7 +60,7 @@ async def _connect(options: EngineOptions, model: str, key: str) -> AsyncIterato
 class _Sender:
     def __init__(self, client: Any, model: str, max_tokens: int) -> None:
         self.client, self.model, self.max_tokens = client, model, max_tokens
-        self._schemas: dict[str, Any] = {}
+        self._constants: dict[tuple[str, str], dict[str, Any]] = {}
 
     async def send(self, request: Request, corrections: list[Correction]) -> Reply:
         import anthropic
@@ -69,21 +69,28 @@ class _Sender:
             raw = await self.client.messages.with_raw_response.create(
                 model=self.model,
                 max_tokens=self.max_tokens,
-                system=[{"type": "text", "text": request.system, "cache_control": {"type": "ephemeral"}}],
                 messages=render_messages(request, corrections),
-                output_config={"format": {"type": "json_schema", "schema": self._find_schema(request)}},
+                extra_body=self._find_constant(request),
             )
             return parse_message(json.loads(await raw.read()), raw.headers)
         except (anthropic.APIError, ValueError) as error:
             raise explain_error(error) from None
 
-    def _find_schema(self, request: Request) -> Any:
-        """The schema as the API takes it; the same object for all requests of a run."""
+    def _find_constant(self, request: Request) -> dict[str, Any]:
+        """The part of the body that is the same for all requests of a run: system and schema, as the API takes them.
+
+        It goes out as an extra body, since the SDK copies every node of what it is given otherwise.
+        """
         import anthropic
 
-        if request.format.hash not in self._schemas:
-            self._schemas[request.format.hash] = anthropic.transform_schema(request.format.json_schema)
-        return self._schemas[request.format.hash]
+        key = (request.format.hash, request.system)
+        if key not in self._constants:
+            schema = anthropic.transform_schema(request.format.json_schema)
+            self._constants[key] = {
+                "system": [{"type": "text", "text": request.system, "cache_control": {"type": "ephemeral"}}],
+                "output_config": {"format": {"type": "json_schema", "schema": schema}},
+            }
+        return self._constants[key]
 
 
 def parse_message(message: dict[str, Any], headers: Any) -> Reply:
