@@ -17,7 +17,7 @@ from typing import Any
 from extract.engines.batch_rows import Batch, Entry, Past, dump_past, dump_request, find_key, load_past, load_request
 from extract.errors import StoreError
 from extract.prompt import Request
-from schemas.draft import DraftFormat
+from schemas.draft import AnswerFormat
 
 FILE = "batches.sqlite"
 VERSION = 1
@@ -66,7 +66,7 @@ class Ledger:
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / FILE
-        self._shapes: list[tuple[DraftFormat, str]] = []
+        self._shapes: list[tuple[AnswerFormat, str]] = []
         self._open = sqlite3.connect(self.path, timeout=30)
         self._open.execute("PRAGMA journal_mode = WAL")
         self._open.execute("PRAGMA synchronous = FULL")

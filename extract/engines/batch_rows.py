@@ -9,7 +9,7 @@ from typing import Any
 
 from extract.engines.live import Correction
 from extract.prompt import Request
-from schemas.draft import DraftFormat
+from schemas.draft import AnswerFormat
 from schemas.record import Usage
 from schemas.transcript import Sentence, Transcript, Turn
 
@@ -87,7 +87,7 @@ def dump_request(request: Request) -> bytes:
     return zlib.compress(json.dumps(data, separators=(",", ":")).encode(), 1)
 
 
-def load_request(data: bytes, shape: tuple[DraftFormat, str], who: Iterable[Any]) -> Request:
+def load_request(data: bytes, shape: tuple[AnswerFormat, str], who: Iterable[Any]) -> Request:
     """The request with the format and system part in `shape`, for the (transcript id, cohort) in `who`."""
     hash_, repeat, user, text, turns = json.loads(zlib.decompress(data))
     transcript_id, cohort = who
