@@ -47,9 +47,11 @@ def _find_covers(
         if secret and parts_only and 0 < sum(table[cell] for cell in secret) < least:
             yield from _list_shown(lines[line], table, hidden, line[0])
     for cell in sorted(hidden):
-        if 0 < table[cell] < least and _is_bridge(cell, hidden, lines):
-            for axis in (0, 1):
-                yield from _list_shown(lines.get((axis, cell[axis]), []), table, hidden, axis)
+        if not 0 < table[cell] < least:
+            continue
+        sides = [_find_reach(node, cell, hidden, lines) for node in _find_nodes(cell, lines)]
+        if sides[0].isdisjoint(sides[1]):
+            yield from _list_links(sides, table, hidden, lines)
 
 
 def _list_shown(cells: list[Cell], table: Mapping[Cell, int], hidden: set[Cell], axis: int) -> list[Cell]:
@@ -58,15 +60,32 @@ def _list_shown(cells: list[Cell], table: Mapping[Cell, int], hidden: set[Cell],
     return sorted(shown, key=lambda cell: (cell[1 - axis] == TOTAL, table[cell], cell))
 
 
-def _is_bridge(cell: Cell, hidden: set[Cell], lines: Mapping[Line, list[Cell]]) -> bool:
-    """Whether the two lines of a hidden cell hang together by this cell alone. Lines without a total are one node."""
-    nodes = {edge: [line if line in lines else None for line in enumerate(edge)] for edge in hidden}
-    start, end = nodes[cell]
+def _list_links(
+    sides: list[set[Line | None]], table: Mapping[Cell, int], hidden: set[Cell], lines: Mapping[Line, list[Cell]]
+) -> list[Cell]:
+    """Shown cells that would join both sides once more if they were hidden, the smallest part first."""
+    shown = {cell: _find_nodes(cell, lines) for cell in table if cell not in hidden}
+    links = [
+        cell for cell, (a, b) in shown.items() if (a in sides[0] and b in sides[1]) or (a in sides[1] and b in sides[0])
+    ]
+    return sorted(links or shown, key=lambda cell: (TOTAL in cell, table[cell], cell))
+
+
+def _find_nodes(cell: Cell, lines: Mapping[Line, list[Cell]]) -> list[Line | None]:
+    """The two lines of a cell; lines without a total, which tell nothing, are one node, None."""
+    return [line if line in lines else None for line in enumerate(cell)]
+
+
+def _find_reach(
+    start: Line | None, without: Cell, hidden: set[Cell], lines: Mapping[Line, list[Cell]]
+) -> set[Line | None]:
+    """The nodes that hang together with `start` by hidden cells other than one."""
+    edges = [_find_nodes(cell, lines) for cell in hidden if cell != without]
     reached, changed = {start}, True
     while changed:
         changed = False
-        for edge, (a, b) in nodes.items():
-            if edge != cell and (a in reached) != (b in reached):
+        for a, b in edges:
+            if (a in reached) != (b in reached):
                 reached |= {a, b}
                 changed = True
-    return end not in reached
+    return reached

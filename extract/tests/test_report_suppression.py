@@ -72,5 +72,10 @@ def test_a_cell_of_nobody_takes_no_other_with_it() -> None:
     assert find_hidden(table, 5) == {("anticipated", TOTAL)}
 
 
+def test_a_cell_that_hangs_on_a_chain_of_others_is_covered() -> None:
+    table = add_totals({("r0", "c0"): 1, ("r0", "c1"): 5, ("r1", "c0"): 5, ("r1", "c1"): 5})
+    assert find_hidden(table, 5) == {("r0", "c0"), ("r0", "c1"), ("r1", "c0"), ("r1", "c1")}
+
+
 def test_nothing_is_hidden_by_default() -> None:
     assert find_hidden({("", "a"): 0, ("", TOTAL): 0}, 1) == set()
