@@ -1,10 +1,14 @@
 // Charts are drawn by Observable Plot; what can be chosen in them are links, with names that can be read out.
 const LINE = 25;
 
+// The room for a drawing, on the screen or on a sheet of paper.
+let printing = false;
+const widthOf = (element) => (printing ? 660 : element.clientWidth || 320);
+
 // Draws one chart for each group that is asked for: side by side where there is room, else below each other.
 function drawGroups(drawing, shown, asked, draw) {
   drawing.replaceChildren();
-  const width = drawing.clientWidth || 320;
+  const width = widthOf(drawing);
   const head = (group) => `${group}, n = ${asked[group] === null ? underLeast : countText(asked[group])}`;
   if (shown.length > 1 && shown.length <= 4 && width >= 700) {
     drawing.append(draw(shown, width, head));

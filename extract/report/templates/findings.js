@@ -86,7 +86,7 @@ function drawPairs() {
   const drawing = find("[data-chart=pairs] .drawing");
   const labels = (section) => has(section).map((code) => code.label);
   const cells = pairsShown.filter((pair) => !pair.same);
-  drawing.replaceChildren(pairsShown.length ? drawMatrix(cells, labels(down), labels(across), find("[data-chart=pairs]").clientWidth, `${down.label} and ${across.label}: interviews with both codes`) : "No interviews here.");
+  drawing.replaceChildren(pairsShown.length ? drawMatrix(cells, labels(down), labels(across), widthOf(find("[data-chart=pairs]")), `${down.label} and ${across.label}: interviews with both codes`) : "No interviews here.");
   listStrongest(cells);
   drawPairTable();
 }

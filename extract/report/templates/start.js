@@ -33,7 +33,9 @@ startFindings();
 if (withQuotes) { startQuotes(); startInterviews(); }
 addEventListener("hashchange", show);
 addEventListener("resize", () => draw(seen));
-addEventListener("beforeprint", () => { for (const details of findAll(".view:not([hidden]) details.data")) details.open = true; });
+for (const [event, paper] of [["beforeprint", true], ["afterprint", false]]) {
+  addEventListener(event, () => { printing = paper; drawnAt.clear(); draw(seen); });
+}
 show();
 if (withQuotes) (window.requestIdleCallback ?? setTimeout)(() => holdQuotes());
 document.documentElement.dataset.ready = Math.round(performance.now());
