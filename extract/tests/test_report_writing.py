@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from extract.cli import main
 from extract.errors import StoreError
 from extract.report.page import escape_json, write_page
 from extract.report.published import has_published_figures
@@ -17,6 +18,7 @@ from extract.report.writing import Wish, write_report
 from extract.store import RunStore
 from extract.terminal import make_visible
 from extract.tests.report_samples import FOUR, make_extraction, make_raw, make_run
+from extract.tests.samples import AUTHORED
 from extract.transcripts import Source, load_transcripts
 from schemas.codebook import load_codebook
 from schemas.transcript import Transcript
@@ -46,10 +48,13 @@ class Blocks(HTMLParser):
 def write(store: RunStore, source: Source | None = None, **wish: Any) -> tuple[str, Blocks]:
     out = store.path / "report.html"
     write_report(store, source, load_codebook(), out=out, wish=Wish(**wish), notify=lambda message: None)
-    html = out.read_text(encoding="utf-8")
+    return out.read_text(encoding="utf-8"), read_blocks(out)
+
+
+def read_blocks(path: Path) -> Blocks:
     blocks = Blocks()
-    blocks.feed(html)
-    return html, blocks
+    blocks.feed(path.read_text(encoding="utf-8"))
+    return blocks
 
 
 def test_the_page_names_no_address_and_loads_nothing(tmp_path: Path) -> None:
@@ -147,7 +152,7 @@ def test_a_source_that_is_gone_leaves_the_quotes(tmp_path: Path) -> None:
 def test_redacted_pages_hold_no_quote_no_summary_no_name_and_no_path(tmp_path: Path) -> None:
     store = make_run(tmp_path, FOUR, source="/home/someone/talks", command=("run", "/home/someone/talks"))
     html, blocks = write(store, redact=True)
-    for secret in ("Yes.", "about unreliability", "about write_draft", "/home/someone", "It said no.", '"w1"', "w2"):
+    for secret in ("Yes.", "about unreliability", "about write_draft", "/home/someone", "It said no.", '"w1"', '"w2"'):
         assert secret not in html
     assert set(blocks.data) == {"data"}
     whole, _ = write(store)
@@ -206,6 +211,33 @@ def test_the_run_is_told_with_its_failures_and_times(tmp_path: Path) -> None:
     assert (told["latency"]["median"], told["latency"]["largest"]) == (5.0, 8.0)
     assert sum(bar[2] for bar in told["latency"]["bars"]) == 8
     assert "It said no." in html
+
+
+def test_the_command_writes_into_the_run_and_says_where(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    runs = ["--runs", str(tmp_path)]
+    assert main(["run", str(AUTHORED), "--engine", "rules", *runs]) == 0
+    assert main(["report", "last", *runs]) == 0
+    path = Path(capsys.readouterr().out.removeprefix("Report: ").split(" (")[0])
+    assert path.parent.parent == tmp_path
+    texts = read_blocks(path).data["texts"]
+    assert len(texts) == len(list(AUTHORED.rglob("*.txt")))
+    assert all("User:" in text for text in texts)
+
+
+def test_a_run_from_standard_input_is_not_read_again(tmp_path: Path) -> None:
+    store = make_run(tmp_path, FOUR, source="-", command=("run", "-"))
+    assert main(["report", str(store.path)]) == 0
+    assert "could not be read again" in (store.path / "report.html").read_text(encoding="utf-8")
+
+
+def test_turns_are_the_same_without_their_sentences() -> None:
+    source = Source(str(AUTHORED))
+    for whole, bare in zip(load_transcripts(source), load_transcripts(source, sentences=False), strict=True):
+        assert isinstance(whole, Transcript)
+        assert isinstance(bare, Transcript)
+        assert bare.text_sha256 == whole.text_sha256
+        assert [(t.id, t.start, t.end) for t in bare.turns] == [(t.id, t.start, t.end) for t in whole.turns]
+        assert not bare.evidence
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
