@@ -1,4 +1,4 @@
-"""The command line: `python -m extract run|show|report|runs|schema|codebook|prompt`. Errors end here, in one line."""
+"""The command line: `python -m extract run|show|report|runs|export|schema|codebook|prompt ...`. Errors end here."""
 
 import argparse
 import os
@@ -12,6 +12,7 @@ from extract.commands import AUTHORED, PROGRAM
 from extract.errors import VerbatimError
 
 ENGINE_NAMES = ("claude", "provider", "replay", "rules")
+EXPORT_FORMATS = ("csv", "jsonl", "parquet", "datasets", "xlsx", "qdpx", "qdc")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -47,6 +48,9 @@ def parse_command(given: Sequence[str]) -> argparse.Namespace:
 class _Parser(argparse.ArgumentParser):
     """An argument parser whose errors take one line and name the way out."""
 
+    def __init__(self, **options: Any) -> None:
+        super().__init__(allow_abbrev=False, **options)
+
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message}. See: {self.prog} --help\n")
 
@@ -78,11 +82,48 @@ def build_parser() -> argparse.ArgumentParser:
     prompt.set_defaults(function=commands.prompt)
     _add_source(prompt, default=str(AUTHORED))
     _add_codebook(prompt)
+    _add_prompt(prompt)
     demo = subparsers.add_parser("demo", help="extract the authored interviews with rules, and show one")
     demo.set_defaults(function=commands.demo)
+    _add_export(subparsers)
     for command in (show, runs, demo):
         _add_runs(command)
+    _add_import_codebook(subparsers)
     return parser
+
+
+def _add_export(subparsers: Any) -> None:
+    export = subparsers.add_parser(
+        "export", help="a run as csv, jsonl, parquet, xlsx, a folder for datasets, or a REFI-QDA project or codebook"
+    )
+    export.set_defaults(function=commands.export)
+    export.add_argument("run", metavar="RUN", help="a run id, its folder, or 'last'")
+    export.add_argument(
+        "--to", required=True, choices=EXPORT_FORMATS, help="qdpx: codings on the texts; qdc: the codebook"
+    )
+    export.add_argument("--out", type=Path, metavar="PATH", help="where to (default: exports/ in the run's folder)")
+    export.add_argument("--force", action="store_true", help="replace what is there")
+    export.add_argument("--redact", action="store_true", help="leave quotes and summaries out")
+    export.add_argument("--codebook", metavar="FILE", help="the run's codebook (default: as its command named it)")
+    project = export.add_argument_group("qdpx")
+    project.add_argument(
+        "--source", metavar="SOURCE", help="where the interviews lie now (default: as the run read them)"
+    )
+    project.add_argument("--all-repeats", action="store_true", help="every repeat as a coder (default: only the first)")
+    project.add_argument("--crlf", action="store_true", help="texts with Windows line ends")
+    _add_runs(export)
+
+
+def _add_import_codebook(subparsers: Any) -> None:
+    command = subparsers.add_parser("import-codebook", help="a codebook.toml from a .qdc, .csv or .toml")
+    command.set_defaults(function=commands.import_codebook)
+    command.add_argument("file", type=Path, metavar="FILE", help="a .qdc, .csv (section, code, definition) or .toml")
+    command.add_argument("--out", type=Path, metavar="FILE", help="where to (default: standard output)")
+    command.add_argument("--force", action="store_true", help="replace what is there")
+    text = "which section a name of the file belongs to, e.g. 'Worries=concerns' (repeatable)"
+    command.add_argument("--map", metavar="NAME=SECTION", action="append", default=[], help=text)
+    command.add_argument("--title", help="the codebook's title (default: the file's name)")
+    command.add_argument("--version", help="the codebook's version (default: 1)")
 
 
 def _add_run(subparsers: Any) -> None:
@@ -90,13 +131,14 @@ def _add_run(subparsers: Any) -> None:
     run.set_defaults(function=commands.run)
     _add_source(run, default=None)
     _add_codebook(run)
+    _add_prompt(run)
     _add_runs(run)
     engine = run.add_argument_group("engine")
     engine.add_argument(
         "--engine", default="claude", choices=ENGINE_NAMES, help="how answers are got (default: claude)"
     )
     engine.add_argument("--model", help="which model answers, e.g. claude-sonnet-5-5, or openai/gpt-5 for provider")
-    engine.add_argument("--base-url", metavar="URL", help="another address of the same API")
+    engine.add_argument("--base-url", type=_address, metavar="URL", help="another address of the same API")
     engine.add_argument(
         "--concurrency", type=_positive, default=50, metavar="N", help="most requests at once (default: 50)"
     )
@@ -107,7 +149,9 @@ def _add_run(subparsers: Any) -> None:
     engine.add_argument("--from", dest="replayed", metavar="RUN", help="the run that --engine replay answers from")
     plan = run.add_argument_group("plan")
     plan.add_argument("--repeat", type=_positive, default=1, metavar="K", help="ask for every interview K times")
-    plan.add_argument("--max-cost", type=_positive_float, metavar="USD", help="stop before this much is spent")
+    plan.add_argument(
+        "--max-cost", type=_positive_float, metavar="USD", help="spend at most this much with this command"
+    )
     plan.add_argument("--resume", metavar="RUN", help="go on with this run")
     plan.add_argument("--retry-failed", action="store_true", help="ask again for what failed")
     plan.add_argument("--new", action="store_true", help="begin a new run even if the same command began one")
@@ -158,6 +202,9 @@ def _add_source(parser: argparse.ArgumentParser, default: str | None) -> None:
 
 def _add_codebook(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--codebook", metavar="FILE", help="a codebook of your own (default: schemas/codebook.toml)")
+
+
+def _add_prompt(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--prompt", default="v1", metavar="VERSION", help="prompt version (default: v1)")
 
 
@@ -179,3 +226,11 @@ def _positive_float(text: str) -> float:
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
     return value
+
+
+def _address(text: str) -> str:
+    if not text.startswith(("http://", "https://")):
+        raise argparse.ArgumentTypeError(f"{text!r} is not an address that begins with http:// or https://")
+    if "@" in text or "?" in text:
+        raise argparse.ArgumentTypeError("an address is kept in the run, so it may not hold a key or a password")
+    return text

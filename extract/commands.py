@@ -5,24 +5,30 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from shlex import quote
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from extract.errors import StoreError
+from extract.errors import ExportError, SourceError, StoreError
 
 if TYPE_CHECKING:
     from extract.engines import Engine, EngineOptions
     from extract.pipeline import Plan
     from extract.prompt import Prompt
     from extract.store import RunStore
-    from extract.transcripts import Source
+    from extract.transcripts import BadTranscript, Source
     from schemas.codebook import Codebook
     from schemas.record import Manifest
+    from schemas.transcript import Transcript
 
 PROGRAM = "python -m extract"
 AUTHORED = Path(os.path.relpath(Path(__file__).parents[1] / "goldens" / "authored" / "transcripts"))
+
+_AFRESH = ("max_cost", "concurrency", "timeout", "base_url", "retry_failed", "dry_run")
+"""What a run that goes on may be told anew."""
 
 # ---------------------------------------------------------------- run
 
@@ -35,9 +41,12 @@ def run(options: argparse.Namespace) -> int:
     if not options.source:
         print(f"{PROGRAM} run: name a SOURCE, or --resume RUN. See: {PROGRAM} run --help", file=sys.stderr)
         return 2
+    if options.replayed and options.engine != "replay":
+        print(f"{PROGRAM} run: --from is for --engine replay. See: {PROGRAM} run --help", file=sys.stderr)
+        return 2
     from extract.engines import open_engine
     from extract.pipeline import Plan, describe_run
-    from extract.store import create_run, find_run
+    from extract.store import find_run
 
     prompt, source = _load_prompt(options), _make_source(options)
     engine = open_engine(options.engine, _engine_options(options))
@@ -56,7 +65,36 @@ def run(options: argparse.Namespace) -> int:
         store = find_run(options.runs, manifest)
     if options.dry_run:
         return _estimate(source, prompt, engine, store, plan)
-    return _extract(source, prompt, engine, store or create_run(options.runs, manifest), plan)
+    found = _read_ahead(source)
+    options.store = _open_store(store, options.runs, manifest)
+    return _extract(found, prompt, engine, options.store, plan)
+
+
+class _Found(NamedTuple):
+    """The interviews of a source, and how many they are where that is known."""
+
+    transcripts: "Iterator[Transcript | BadTranscript]"
+    total: int | None
+
+
+def _read_ahead(source: "Source") -> _Found:
+    """The interviews of a source, the first one read already: a source of none must not begin a run."""
+    from extract.terminal import say
+    from extract.transcripts import count_rows, load_transcripts
+
+    found = load_transcripts(source, say)
+    return _Found(chain([next(found)], found), count_rows(source))
+
+
+def _open_store(store: "RunStore | None", runs: Path, manifest: "Manifest") -> "RunStore":
+    """The run that goes on with this command, told so, or a new one."""
+    from extract.store import create_run
+
+    if store is None:
+        return create_run(runs, manifest)
+    repeats = max(manifest.repeats, store.manifest.repeats)
+    store.manifest = store.manifest.model_copy(update={"repeats": repeats, "command": manifest.command})
+    return store
 
 
 def _resume(options: argparse.Namespace) -> tuple["RunStore", argparse.Namespace]:
@@ -67,11 +105,15 @@ def _resume(options: argparse.Namespace) -> tuple["RunStore", argparse.Namespace
     if options.source:
         return store, options
     first = options.parse(store.manifest.command)
-    first.runs, first.dry_run = options.runs, options.dry_run
-    first.retry_failed = options.retry_failed
-    for name in ("max_cost", "concurrency", "timeout", "base_url"):
-        if f"--{name.replace('_', '-')}" in " ".join(options.command_line):
+    if Path(store.manifest.source).exists():
+        first.source = store.manifest.source  # whatever folder the first command was typed in
+    first.runs = options.runs
+    for word in (word.split("=")[0] for word in options.command_line if word.startswith("--")):
+        name = word.removeprefix("--").replace("-", "_")
+        if name in _AFRESH:
             setattr(first, name, getattr(options, name))
+        elif name not in ("resume", "runs"):
+            raise StoreError(f"With --resume alone, {word} stays as the run began. Name the SOURCE to change it.")
     return store, first
 
 
@@ -87,20 +129,18 @@ def _forget(command: Sequence[str]) -> list[str]:
     return kept
 
 
-def _extract(source: "Source", prompt: "Prompt", engine: "Engine", store: "RunStore", plan: "Plan") -> int:
+def _extract(found: "_Found", prompt: "Prompt", engine: "Engine", store: "RunStore", plan: "Plan") -> int:
     from extract.pipeline import close_manifest, run_extraction
     from extract.terminal import Progress, say
-    from extract.transcripts import count_rows, load_transcripts
 
-    total = count_rows(source)
     with store:
         for notice in store.notices:
             say(notice)
         store.write_manifest(store.manifest.model_copy(update={"status": "running"}))
-        progress = Progress(plan, total * plan.repeats if total else None)
+        progress = Progress(plan, found.total and found.total * plan.repeats, lambda: getattr(engine, "trouble", None))
         restore = _catch_signals(plan)
         try:
-            for _ in run_extraction(load_transcripts(source, say), prompt, engine, store, plan):
+            for _ in run_extraction(found.transcripts, prompt, engine, store, plan):
                 progress.update()
         except BaseException as error:
             plan.stop("stopped at once" if isinstance(error, KeyboardInterrupt) else "an error")
@@ -109,7 +149,8 @@ def _extract(source: "Source", prompt: "Prompt", engine: "Engine", store: "RunSt
             progress.close()
             store.write_manifest(close_manifest(store, plan))
             restore()
-            _conclude(store, plan)
+            if store.manifest.records or plan.stopped != "an error":
+                _conclude(store, plan)
     if plan.stopped:
         return 130 if plan.stopped == "Ctrl-C" else 3
     return 0 if store.manifest.records > store.manifest.failures else 1
@@ -119,11 +160,18 @@ def _conclude(store: "RunStore", plan: "Plan") -> None:
     """Say what is in the run now, and how to see it or go on."""
     from extract.terminal import describe_manifest, say
 
-    say(f"{plan.answered} asked, {plan.held} held already. {describe_manifest(store.manifest)}.")
+    say(f"{plan.answered} new, {plan.held} held already. {describe_manifest(store.manifest)}.")
+    again = f"{PROGRAM} run --resume {quote(str(store.path))}"
+    kinds = store.count_failures()
+    if kinds:
+        say("Failed: " + ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items())) + ".")
     if plan.stopped:
-        say(f"Stopped ({plan.stopped}). Go on with: {PROGRAM} run --resume {store.path}")
-    elif store.manifest.failures:
-        say(f"Ask again for what failed with: {PROGRAM} run --resume {store.path} --retry-failed")
+        limit = f" --max-cost {plan.max_cost_usd:g}" if plan.max_cost_usd else ""
+        say(f"Stopped ({plan.stopped}). Go on with: {again}{limit}")
+    elif set(kinds) - {"unreadable"}:
+        say(f"Ask again for what failed with: {again} --retry-failed")
+    elif kinds:
+        say("Mend the unreadable rows, then run the same command again: only they are asked for.")
     say(f"Run: {store.path}   Look at it with: {PROGRAM} show {store.path}")
 
 
@@ -153,7 +201,7 @@ def _estimate(source: "Source", prompt: "Prompt", engine: "Engine", store: "RunS
     if store is not None:
         store.load_index()
     count, usage = estimate_run(load_transcripts(source), prompt, engine, store, plan)
-    cost = plan.find_cost(usage) if plan.find_cost else None
+    cost = plan.cost_usd if plan.cost_known else None
     print(f"{count} requests to {engine.model}, {plan.held} held already.")
     if engine.name in ("rules", "replay"):
         print("This engine asks no model: no tokens, $0.")
@@ -225,11 +273,10 @@ def _load_prompt(options: argparse.Namespace) -> "Prompt":
 
 def demo(options: argparse.Namespace) -> int:
     """The authored interviews through the keyless engine, one of them in full, and how to go on."""
-    from extract.store import open_run
     from extract.terminal import open_console, print_record
 
-    status = run(options.parse(["run", str(AUTHORED), "--engine", "rules", "--runs", str(options.runs)]))
-    store = open_run("last", options.runs)
+    made = options.parse(["run", str(AUTHORED), "--engine", "rules", "--runs", str(options.runs)])
+    status, store = run(made), made.store
     shown = next(record for record in store.read_records() if record.transcript_id == "authored_work_02")
     print()
     print_record(open_console(), shown)
@@ -345,4 +392,87 @@ def prompt(options: argparse.Namespace) -> int:
     print(f"\n----- user (about {estimate_tokens(request.user)} tokens) -----")
     print(request.user)
     print(f"\n----- schema: about {estimate_tokens(schema)} tokens; see {PROGRAM} schema -----")
+    return 0
+
+
+# ---------------------------------------------------------------- exchange
+
+
+def export(options: argparse.Namespace) -> int:
+    """A run as files that other programs open."""
+    from extract import exports
+    from extract.store import open_run
+
+    store = open_run(options.run, options.runs)
+    plan = exports.ExportPlan(
+        format=options.to,
+        out=options.out,
+        force=options.force,
+        redact=options.redact,
+        all_repeats=options.all_repeats,
+        crlf=options.crlf,
+    )
+    if plan.format in exports.FOLDERS:
+        path, counts = exports.export_tables(store, plan)
+    elif plan.format == "qdpx":
+        transcripts = _load_run_transcripts(store, options)
+        path, counts = exports.export_project(store, plan, _load_run_codebook(store, options), transcripts)
+    else:
+        write = exports.export_workbook if plan.format == "xlsx" else exports.export_codebook
+        path, counts = write(store, plan, _load_run_codebook(store, options))
+    print(f"{path}: {', '.join(f'{name} {count:,}' for name, count in counts.items())}")
+    return 0
+
+
+def _load_run_codebook(store: "RunStore", options: argparse.Namespace) -> "Codebook":
+    """The codebook that a run was made with, or the one that `--codebook` names in its place."""
+    from extract.terminal import say
+
+    first = options.parse(store.manifest.command or ["run"])
+    codebook = _load_codebook(options if options.codebook else first)
+    if codebook.hash != store.manifest.codebook_sha256:
+        if not options.codebook:
+            raise ExportError("The codebook was changed since the run was made. Name the one of then with --codebook.")
+        say(
+            f"{options.codebook!r} is not the codebook of the run, whose version was "
+            f"{store.manifest.codebook_version!r}. It is used as you named it."
+        )
+    return codebook
+
+
+def _load_run_transcripts(store: "RunStore", options: argparse.Namespace) -> "Iterator[Transcript | BadTranscript]":
+    """The interviews that a run read, from where it read them or from `--source`."""
+    from extract.terminal import say
+    from extract.transcripts import load_transcripts
+
+    first = _read_command(options, store.manifest)
+    if first.source == "-" and not options.source:
+        raise ExportError("The run read its interviews from standard input. Name where they lie now with --source.")
+    try:
+        yield from load_transcripts(_make_source(first), say)
+    except SourceError as error:
+        raise ExportError(f"{error} Or name where the interviews lie now with --source.") from None
+
+
+def import_codebook(options: argparse.Namespace) -> int:
+    """A researcher's codebook as codebook.toml, to a file or standard output."""
+    from extract import codebooks
+    from extract.exports import check_target
+    from extract.terminal import say
+
+    mapping = codebooks.parse_mapping(options.map)
+    codebook, notices = codebooks.import_codebook(options.file, mapping, title=options.title, version=options.version)
+    for notice in notices:
+        say(notice)
+    text = codebooks.render_codebook_toml(codebook)
+    if options.out is None:
+        print(text, end="")
+        return 0
+    check_target(options.out, force=options.force)
+    try:
+        options.out.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ExportError(f"Cannot write {str(options.out)!r}: {error.strerror}. Name another with --out.") from None
+    count = sum(len(section.codes) for section in codebook.sections)
+    print(f"{options.out}: {count} codes. Use it with: {PROGRAM} run SOURCE --codebook {options.out}")
     return 0

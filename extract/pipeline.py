@@ -11,9 +11,10 @@ from typing import Any
 
 from extract.engines import Completion, Engine
 from extract.grounding import ground_draft
-from extract.prompt import Prompt, Request, estimate_tokens
+from extract.prompt import Prompt, PromptVersion, Request, estimate_tokens
 from extract.store import RunStore, now
 from extract.transcripts import BadTranscript
+from schemas.draft import Draft
 from schemas.record import Failure, Manifest, Record, Usage
 from schemas.transcript import Transcript
 
@@ -26,7 +27,12 @@ def run_extraction(
     transcripts: Iterable[Transcript | BadTranscript], prompt: Prompt, engine: Engine, store: RunStore, plan: "Plan"
 ) -> Iterator[Record]:
     """Extract every transcript that the store does not hold yet; yield each record once it is stored."""
-    pending = _find_pending(transcripts, prompt, engine, store, plan)
+    yield from run_requests(_render_all(transcripts, prompt, engine, store, plan), engine, store, plan)
+
+
+def run_requests(requests: Iterable[Request], engine: Engine, store: RunStore, plan: "Plan") -> Iterator[Record]:
+    """Ask everything that the store does not hold yet; yield each record once it is stored."""
+    pending = _find_pending(requests, store, plan)
     while plan.begin_round():
         for completion in engine.complete(plan.admit(pending)):
             record = _to_record(completion)
@@ -135,25 +141,50 @@ def estimate_run(
     store: RunStore | None,
     plan: Plan,
 ) -> tuple[int, Usage]:
-    """How many requests a run would send, and about what they take: the system part is cached once."""
+    """How many requests a run would send, and about what they take."""
+    requests = (
+        prompt.render(transcript, model=engine.model, parameters=engine.parameters, repeat=repeat)
+        for transcript in transcripts
+        if not isinstance(transcript, BadTranscript)
+        for repeat in range(plan.repeats)
+    )
+    return estimate_requests(requests, store, plan, OUTPUT_TOKENS)
+
+
+def estimate_requests(
+    requests: Iterable[Request], store: RunStore | None, plan: Plan, output_tokens: int
+) -> tuple[int, Usage]:
+    """How many of them the store does not hold, and about what they take: the system part is cached once.
+
+    Dollars go to `plan.cost_usd`, each request at a price of its own: long prompts may have a higher one.
+    """
     count, total = 0, Usage()
-    for transcript in transcripts:
-        if isinstance(transcript, BadTranscript):
+    for request in requests:
+        if store and store.holds(request.transcript.id, request.hash, retry_failed=plan.retry_failed):
+            plan.held += 1
             continue
-        for repeat in range(plan.repeats):
-            request = prompt.render(transcript, model=engine.model, parameters=engine.parameters, repeat=repeat)
-            if store and store.holds(transcript.id, request.hash, retry_failed=plan.retry_failed):
-                plan.held += 1
-                continue
-            usage = estimate_usage(request, OUTPUT_TOKENS)
-            if count:
-                cached = {"cache_read_tokens": usage.cache_write_tokens, "cache_write_tokens": 0}
-                usage = usage.model_copy(update=cached)
-            count, total = count + 1, total + usage
+        usage = estimate_usage(request, output_tokens)
+        if count:
+            cached = {"cache_read_tokens": usage.cache_write_tokens, "cache_write_tokens": 0}
+            usage = usage.model_copy(update=cached)
+        cost = plan.find_cost(usage) if plan.find_cost else None
+        plan.cost_usd += cost or 0.0
+        plan.cost_known = plan.cost_known and cost is not None
+        count, total = count + 1, total + usage
     return count, total
 
 
-def _find_pending(
+def _find_pending(requests: Iterable[Request], store: RunStore, plan: Plan) -> Iterator[Request]:
+    for request in requests:
+        if store.holds(request.transcript.id, request.hash, retry_failed=plan.retry_failed):
+            plan.held += 1
+        elif answered := store.find_answer(request.hash):
+            _copy_answer(answered, request.transcript, plan)
+        else:
+            yield request
+
+
+def _render_all(
     transcripts: Iterable[Transcript | BadTranscript], prompt: Prompt, engine: Engine, store: RunStore, plan: Plan
 ) -> Iterator[Request]:
     for transcript in transcripts:
@@ -163,13 +194,7 @@ def _find_pending(
             continue
         plan.digest += int(hashlib.sha256(f"{transcript.id}\0{transcript.text_sha256}".encode()).hexdigest(), 16)
         for repeat in range(plan.repeats):
-            request = prompt.render(transcript, model=engine.model, parameters=engine.parameters, repeat=repeat)
-            if store.holds(transcript.id, request.hash, retry_failed=plan.retry_failed):
-                plan.held += 1
-            elif answered := store.find_answer(request.hash):
-                _copy_answer(answered, transcript, plan)
-            else:
-                yield request
+            yield prompt.render(transcript, model=engine.model, parameters=engine.parameters, repeat=repeat)
 
 
 def _copy_answer(answered: Record, transcript: Transcript, plan: Plan) -> None:
@@ -209,7 +234,7 @@ def _to_record(completion: Completion) -> Record:
         request_hash=completion.request.hash,
         cohort=transcript.cohort,
         text_sha256=transcript.text_sha256,
-        extraction=ground_draft(draft, transcript) if draft else None,
+        extraction=ground_draft(draft, transcript) if isinstance(draft, Draft) else None,
         failure=completion.failure,
         draft=draft.model_dump() if draft else None,
         answer=_make_storable(completion.answer),
@@ -231,7 +256,7 @@ def _make_storable(answer: str | None) -> str | None:
 # ---------------------------------------------------------------- the manifest
 
 
-def describe_run(prompt: Prompt, engine: Engine, source: str, repeats: int) -> Manifest:
+def describe_run(prompt: PromptVersion, engine: Engine, source: str, repeats: int) -> Manifest:
     """The manifest of a run that has not begun."""
     codebook = prompt.format.codebook
     return Manifest(

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from string import Template
-from typing import Any
+from typing import Any, Protocol
 
 from extract.errors import PromptError
 from extract.turns import parse_transcript
 from schemas.codebook import SECTIONS, Codebook, SectionCodes
-from schemas.draft import DraftError, DraftFormat
+from schemas.draft import AnswerFormat, DraftError, DraftFormat
 from schemas.transcript import Transcript
 
 PROMPTS = Path(__file__).with_name("prompts")
@@ -26,11 +26,27 @@ class Request:
     """One question to a model: everything an engine needs, and the hash that is its answer's key."""
 
     transcript: Transcript
-    format: DraftFormat
+    format: AnswerFormat
     system: str
     user: str
     repeat: int
     hash: str
+
+
+class PromptVersion(Protocol):
+    """What a manifest says of a prompt."""
+
+    @property
+    def version(self) -> str:
+        """Its name, `v1` for one."""
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of its words."""
+
+    @property
+    def format(self) -> AnswerFormat:
+        """What an answer must be."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +61,7 @@ class Prompt:
     @cached_property
     def hash(self) -> str:
         """SHA-256 of the system part and the user template, as 64 hexadecimal digits."""
-        return _hash([self.system, self.user.template])
+        return hash_json([self.system, self.user.template])
 
     def render(self, transcript: Transcript, *, model: str, parameters: Mapping[str, Any], repeat: int = 0) -> Request:
         """The request for one transcript. Its hash changes with each thing that could change the answer."""
@@ -60,7 +76,7 @@ class Prompt:
             "text": transcript.text_sha256,
             "repeat": repeat,
         }
-        return Request(transcript, self.format, self.system, user, repeat, _hash(key))
+        return Request(transcript, self.format, self.system, user, repeat, hash_json(key))
 
 
 def find_prompt_versions() -> list[str]:
@@ -86,8 +102,8 @@ def load_prompt(version: str, codebook: Codebook) -> Prompt:
         "boundaries": _render_boundaries(folder / "boundaries.md", codebook),
         "examples": _render_examples(folder / "examples", draft_format),
     }
-    system = fill_template(_read(folder / "system.md"), values, f"{version}/system.md")
-    user = _read(folder / "user.md")
+    system = fill_template(read_part(folder / "system.md"), values, f"{version}/system.md")
+    user = read_part(folder / "user.md")
     fill_template(user, {"transcript": ""}, f"{version}/user.md")
     return Prompt(folder.name, system, Template(user), draft_format)
 
@@ -138,7 +154,7 @@ def _render_section(section: SectionCodes) -> str:
 def _render_boundaries(path: Path, codebook: Codebook) -> str:
     """The lines on where codes touch; with a codebook of one's own, only those about codes it has."""
     codes = _find_ids(codebook)
-    lines = _read(path).splitlines() if path.is_file() else []
+    lines = read_part(path).splitlines() if path.is_file() else []
     return "\n".join(line for line in lines if codes.issuperset(re.findall(r"`(\w+)`", line))) or "- None."
 
 
@@ -148,7 +164,7 @@ def _find_ids(codebook: Codebook) -> set[str]:
 
 def load_examples(folder: Path) -> list[tuple[str, str]]:
     """The worked examples of a prompt version: pairs of an interview's text and its draft as JSON."""
-    return [(_read(path), _read(path.with_suffix(".json"))) for path in sorted(folder.glob("*.txt"))]
+    return [(read_part(path), read_part(path.with_suffix(".json"))) for path in sorted(folder.glob("*.txt"))]
 
 
 def _render_examples(folder: Path, draft_format: DraftFormat) -> str:
@@ -177,13 +193,15 @@ def estimate_tokens(text: str) -> int:
     return math.ceil(len(text) / CHARACTERS_PER_TOKEN)
 
 
-def _read(path: Path) -> str:
+def read_part(path: Path) -> str:
+    """One file of a prompt version. Raises PromptError where it cannot be read."""
     try:
         return path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError):
         raise PromptError(f"Cannot read {str(path)!r}. A prompt version needs system.md and user.md.") from None
 
 
-def _hash(value: Any) -> str:
+def hash_json(value: Any) -> str:
+    """SHA-256 of the canonical JSON of a value, as 64 hexadecimal digits."""
     canonical = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()

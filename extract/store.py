@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import secrets
+import shutil
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -37,6 +38,7 @@ class RunStore:
         self._held: set[bytes] = set()
         self._failed: set[bytes] = set()
         self._answers: dict[bytes, int] = {}
+        self._failure_kinds: Counter[str] = Counter()
         self._end = 0
         self._file = -1
         self._dirty = False
@@ -73,18 +75,27 @@ class RunStore:
         """Counts over the last record of each transcript and repeat; usage and dollars over all of them,
         since an answer that was asked again was paid as well. The keys are the manifest's.
         """
-        failed: dict[tuple[str, int], bool] = {}
+        failures: dict[tuple[str, int], str] = {}
+        keys = set()
         usage: Counter[str] = Counter()
         cost: float | None = 0.0
         for _, line in self._read_lines():
             if key := _read_key(line):
-                failed[key[0], key[1]] = key[3]
                 data = json.loads(line)
+                keys.add(key[:2])
+                failures.pop(key[:2], None)
+                if key[3]:
+                    failures[key[:2]] = data["failure"]["kind"]
                 usage.update(data["usage"])
                 paid = data.get("cost_usd", 0.0 if not data["usage"]["requests"] else None)
                 cost = None if cost is None or paid is None else cost + paid
-        counts = {"records": len(failed), "failures": sum(failed.values())}
+        self._failure_kinds = Counter(failures.values())
+        counts = {"records": len(keys), "failures": len(failures)}
         return {**counts, "usage": Usage.model_validate(usage), "cost_usd": cost}
+
+    def count_failures(self) -> dict[str, int]:
+        """How many transcripts and repeats failed, by kind, when the run was last summed up."""
+        return dict(self._failure_kinds)
 
     def find_answer(self, request_hash: str) -> Record | None:
         """The extraction that this run holds for exactly this request, under whatever transcript id."""
@@ -125,6 +136,8 @@ class RunStore:
         os.close(self._file)
         self._file = -1
         (self.path / "writer.json").unlink(missing_ok=True)
+        if error is not None and self._end == 0:  # it failed before it held anything: nobody will go on with it
+            shutil.rmtree(self.path, ignore_errors=True)
         self._lock.release()
 
     def holds(self, transcript_id: str, request_hash: str, *, retry_failed: bool = False) -> bool:
@@ -259,12 +272,17 @@ def find_run(runs: Path, manifest: Manifest) -> RunStore | None:
 def list_runs(runs: Path = RUNS) -> list[RunStore]:
     """All readable runs of a folder, oldest first."""
     found = []
-    for path in sorted(runs.glob("*/manifest.json")):
+    for path in sorted(runs.glob("*/manifest.json"), key=_find_age):
         try:
             found.append(open_run(path.parent))
         except StoreError:
             continue
     return found
+
+
+def _find_age(manifest: Path) -> tuple[str, int]:
+    """The second in which a run was made; within one, the moment its manifest was written."""
+    return manifest.parent.name[:16], manifest.stat().st_mtime_ns
 
 
 def open_run(run: str | Path, runs: Path = RUNS) -> RunStore:

@@ -1,9 +1,10 @@
 """What people see in a terminal: progress, one interview, the runs. Text of transcripts is only data here."""
 
 import sys
+import threading
 import time
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from schemas.codebook import Section
@@ -23,7 +24,9 @@ COLOURS: dict[Section, str] = {
     "future_wishes": "magenta",
 }
 STATUSES = {"asked_not_answered": "asked, but not answered", "not_asked": "not asked"}
+TICK_S = 1.0
 PLAIN_EVERY_S = 5.0
+RUN_ID_WIDTH = 34
 DIRECTIONS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 """Marks that turn the direction of text, so that it reads otherwise than it is."""
 
@@ -109,7 +112,9 @@ def print_overview(console: "Console", manifest: Manifest, records: Iterable[Rec
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False)
-    for heading in ("transcript", "cohort"):
+    records = list(records)
+    repeated = any(record.repeat for record in records)
+    for heading in ("transcript", *(["repeat"] if repeated else []), "cohort"):
         table.add_column(heading)
     for heading in ("tasks", "style", "culture", "concerns", "wishes"):
         table.add_column(heading, justify="right")
@@ -118,7 +123,8 @@ def print_overview(console: "Console", manifest: Manifest, records: Iterable[Rec
         parts = record.extraction.sections.values() if record.extraction else ()
         counts = [str(len(part.items)) for part in parts] or ["-"] * 5
         failure = f"{record.failure.kind}: {record.failure.message}" if record.failure else ""
-        cells = [record.transcript_id, record.cohort or "", *counts, failure]
+        names = [record.transcript_id, *([str(record.repeat)] if repeated else []), record.cohort or ""]
+        cells = [*names, *counts, failure]
         table.add_row(*(Text(make_visible(cell)) for cell in cells))
     console.print(Text(f"{manifest.run_id}  {describe_manifest(manifest)}\n", style="bold"))
     console.print(table)
@@ -130,7 +136,8 @@ def print_runs(console: "Console", manifests: Iterable[Manifest]) -> None:
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False)
-    for heading in ("run", "model", "status"):
+    table.add_column("run", no_wrap=True, min_width=RUN_ID_WIDTH)
+    for heading in ("model", "status"):
         table.add_column(heading, overflow="fold")
     for heading in ("records", "failed", "tokens", "cost"):
         table.add_column(heading, justify="right")
@@ -185,16 +192,28 @@ def _format_seconds(seconds: float) -> str:
 # ---------------------------------------------------------------- progress
 
 
+def _no_trouble() -> None:
+    pass
+
+
 class Progress:
     """Done, failed, rate, time left, tokens, cost and what is in flight: a bar on a terminal, else lines."""
 
-    def __init__(self, plan: "Plan", total: int | None) -> None:
-        self.plan, self.total = plan, total
+    def __init__(self, plan: "Plan", total: int | None, find_trouble: Callable[[], str | None] = _no_trouble) -> None:
+        self.plan, self.total, self.find_trouble = plan, total, find_trouble
         self.started = time.monotonic()
         self._said_at = self.started
         self._bar: Any = None
         if sys.stderr.isatty():
             self._open_bar()
+        self._closing = threading.Event()
+        self._ticker = threading.Thread(target=self._tick, daemon=True)
+        self._ticker.start()
+
+    def _tick(self) -> None:
+        """Go on showing the state while nothing comes back."""
+        while not self._closing.wait(TICK_S):
+            self.update()
 
     def _open_bar(self) -> None:
         from rich.console import Console
@@ -202,7 +221,8 @@ class Progress:
         from rich.progress import Progress as Bar
 
         console = Console(stderr=True)
-        self._bar = Bar(BarColumn(bar_width=24), TextColumn("{task.description}"), console=console, transient=True)
+        columns = BarColumn(bar_width=24), TextColumn("{task.description}", markup=False)
+        self._bar = Bar(*columns, console=console, transient=True)
         self._task = self._bar.add_task("", total=self.total)
         self._bar.start()
 
@@ -216,6 +236,8 @@ class Progress:
 
     def close(self) -> None:
         """Take the bar away."""
+        self._closing.set()
+        self._ticker.join()
         if self._bar:
             self._bar.stop()
 
@@ -235,4 +257,5 @@ class Progress:
         parts.append(f"{plan.in_flight} in flight")
         if plan.usage.requests:
             parts.append(format_usage(plan.usage, plan.cost_usd if plan.cost_known else None))
-        return ", ".join(parts)
+        trouble = self.find_trouble()
+        return ", ".join(parts) + (f" (trying again: {trouble})" if trouble else "")

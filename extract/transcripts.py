@@ -6,6 +6,7 @@ A row that cannot be used is yielded as a BadTranscript; a source that cannot be
 import codecs
 import csv
 import json
+import logging
 import os
 import re
 import sys
@@ -42,6 +43,7 @@ class Row:
     id: str | None
     text: Any
     cohort: str | None = None
+    problem: str | None = None
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,8 @@ def _to_transcript(row: Row, labels: Labels, seen: set[int], *, sentences: bool)
         return BadTranscript(f"{name} ({row.where})", reason, row.cohort)
     seen.add(hash(name))
     try:
+        if row.problem or row.text is None:
+            raise TranscriptError(row.problem or "the text is missing. Remove the row or fill it.")
         if not isinstance(row.text, str):
             raise TranscriptError(f"the text is {type(row.text).__name__}, not text.")
         return parse_transcript(row.text, id=name, cohort=row.cohort, labels=labels, sentences=sentences)
@@ -121,17 +125,22 @@ def _to_transcript(row: Row, labels: Labels, seen: set[int], *, sentences: bool)
 
 def _read_rows(source: Source, notify: Callable[[str], None]) -> Iterator[Row]:
     if source.name == "-":
-        yield from _read_stream(sys.stdin.buffer.read(), "standard input")
+        yield _to_text_row(_decode(sys.stdin.buffer.read(), "standard input"), "standard input", "stdin")
         return
     path = Path(source.name)
     if path.is_dir():
         yield from _read_folder(path, source)
     elif path.is_file():
         yield from _read_file(path, source)
-    elif re.fullmatch(r"[\w.-]+/[\w.-]+", source.name) and not path.parent.is_dir():
+    elif _could_be_on_hub(path, source.name):
         yield from _read_hub(source, notify)
     else:
         raise SourceError(f"No such file or folder: {source.name!r}. Name one that exists, or a Hub dataset.")
+
+
+def _could_be_on_hub(path: Path, name: str) -> bool:
+    named = re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", name) and path.suffix.lower() not in (*TABLES, *TEXTS)
+    return bool(named) and not path.parent.is_dir()
 
 
 def _read_file(path: Path, source: Source) -> Iterator[Row]:
@@ -143,7 +152,7 @@ def _read_file(path: Path, source: Source) -> Iterator[Row]:
     elif suffix == ".parquet":
         yield from _read_parquet(path, source)
     elif suffix in TEXTS:
-        yield from _read_stream(_read_bytes(path), path.name, path.stem)
+        yield _to_text_row(_decode(_read_bytes(path), path.name), path.name, path.stem)
     else:
         known = ", ".join((*TABLES, *TEXTS))
         raise SourceError(f"Cannot tell what {str(path)!r} is by its ending. Use one of: {known}.")
@@ -164,21 +173,15 @@ def _read_folder(folder: Path, source: Source) -> Iterator[Row]:
         cohort = path.parent.name if path.parent != folder else None
         if source.split in (None, cohort):
             name = str(path.relative_to(folder))
-            yield from _read_stream(_read_bytes(path), name, path.stem, cohort)
+            try:
+                yield _to_text_row(_decode(_read_bytes(path), name), name, path.stem, cohort)
+            except SourceError as error:  # one file of many is one bad row
+                yield Row(name, path.stem, None, cohort, problem=str(error))
 
 
-def _read_stream(data: bytes, where: str, stem: str = "stdin", cohort: str | None = None) -> Iterator[Row]:
-    try:
-        text = _decode(data)
-    except SourceError as error:
-        yield Row(where, stem, None, cohort) if stem != "stdin" else _raise(error)
-        return
+def _to_text_row(text: str, where: str, stem: str, cohort: str | None = None) -> Row:
     found, text = _strip_markdown(text)
-    yield Row(where, found or stem, text, cohort)
-
-
-def _raise(error: Exception) -> Row:
-    raise error
+    return Row(where, found or stem, text, cohort)
 
 
 def _strip_markdown(text: str) -> tuple[str | None, str]:
@@ -199,12 +202,12 @@ def _read_bytes(path: Path) -> bytes:
         raise SourceError(f"Cannot read {str(path)!r}: {error.strerror}. Check the file.") from None
 
 
-def _decode(data: bytes) -> str:
+def _decode(data: bytes, name: str) -> str:
     """UTF-8, UTF-16 with a mark, else the Windows code page that most other text files are in."""
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return data.decode("utf-16", errors="replace")
     if b"\0" in data:
-        raise SourceError("This is not a text file. Save the interview as plain text in UTF-8.")
+        raise SourceError(f"{name!r} is not text. Save the interview as plain text in UTF-8.")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -260,7 +263,7 @@ def _read_jsonl(path: Path, source: Source) -> Iterator[Row]:
             except ValueError:
                 row = None
             if not isinstance(row, dict):
-                yield Row(where, None, None)
+                yield Row(where, None, None, problem="this is no JSON object. Mend the line or remove it.")
                 continue
             columns = columns or _find_columns(list(row), source, path.name)
             yield _to_row(row, columns, where)
@@ -269,6 +272,7 @@ def _read_jsonl(path: Path, source: Source) -> Iterator[Row]:
 def _read_parquet(path: Path, source: Source) -> Iterator[Row]:
     import datasets
 
+    _hush()
     try:
         rows = datasets.load_dataset("parquet", data_files=str(path), split="train", streaming=True)
         yield from _iterate_dataset(rows, source, path.name, cohort=None)
@@ -279,18 +283,18 @@ def _read_parquet(path: Path, source: Source) -> Iterator[Row]:
 def _read_hub(source: Source, notify: Callable[[str], None]) -> Iterator[Row]:
     """A dataset of the Hugging Face Hub, streamed."""
     if not os.environ.get("HF_HUB_OFFLINE"):
-        notify(f"Asking the Hugging Face Hub for {source.name!r} ...")
+        notify(f"Asking the Hugging Face Hub for {source.name!r} (half a minute where it cannot be reached) ...")
     yield from _read_dataset(source.name, source)
 
 
 def _read_dataset(name: str, source: Source) -> Iterator[Row]:
     import datasets
 
-    datasets.utils.logging.set_verbosity_error()
+    _hush()
     try:
         splits = datasets.load_dataset(name, streaming=True)
     except Exception as error:  # the Hub's client raises many types, from several libraries
-        local = "" if Path(name).is_dir() else " or name a local folder that holds the data set"
+        local = "" if Path(name).is_dir() else ", or name a local folder that holds the data set"
         raise SourceError(f"Cannot read the data set {name!r}: {_first_line(error)}. Check the name{local}.") from None
     if source.split is not None and source.split not in splits:
         raise SourceError(f"No split {source.split!r} in {name!r}. Choose one of: {', '.join(splits)}.")
@@ -299,6 +303,12 @@ def _read_dataset(name: str, source: Source) -> Iterator[Row]:
             yield from _iterate_dataset(
                 rows, source, split, cohort=None if len(splits) == 1 and split == "train" else split
             )
+
+
+def _hush() -> None:
+    """Libraries log what is said here in one sentence anyway."""
+    for name in ("datasets", "huggingface_hub"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def _iterate_dataset(rows: Any, source: Source, name: str, cohort: str | None) -> Iterator[Row]:

@@ -55,11 +55,14 @@ def parse_transcript(
 def normalise_text(text: str) -> str:
     """One form for one interview: no BOM, LF line ends, wrong code pages mended, no white space around."""
     text = text.lstrip("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
-    if not text.isascii():
+    if not text.isascii() and _UNUSUAL.search(text):
         text = _mend_encoding(text)
     return text.strip("\ufeff \t\n\r\f\v\u00a0\u2028\u2029").strip()
 
 
+_UNUSUAL = re.compile("[^\x00-\x7f‘’“”–—]")
+"""Every text gone through a wrong code page holds one of these: a character takes two bytes or more in UTF-8, and
+in each code page at least one of them becomes another mark than the six. Looked for first, since it is quick."""
 _CONTROLS = re.compile("[\x80-\x9f\ud800-\udfff]")
 
 
@@ -114,6 +117,8 @@ def _split_sentences(text: str, start: int, end: int, turn_id: str) -> tuple[Sen
 
 def _trim(text: str, start: int, end: int) -> tuple[int, int]:
     """The span without white space at its ends."""
+    if start < end and not text[start].isspace() and not text[end - 1].isspace():
+        return start, end
     piece = text[start:end]
     start += len(piece) - len(piece.lstrip())
     return start, max(start, start + len(piece.strip()))

@@ -5,7 +5,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from functools import cached_property
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Protocol, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, create_model
 
@@ -14,6 +14,7 @@ from schemas.transcript import Transcript
 
 Status = Literal["discussed", "asked_not_answered", "not_asked"]
 MAX_EVIDENCE = 4
+AnyModel = TypeVar("AnyModel", bound=BaseModel)
 
 SentenceId = Annotated[str, BeforeValidator(lambda value: value.strip(" []") if isinstance(value, str) else value)]
 
@@ -36,6 +37,36 @@ class _DraftPart(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class AnswerFormat(Protocol):
+    """What an answer must be. Engines know no more of a request's purpose than this.
+
+    `json_schema` and `hash` do not vary with the transcript. `parse` raises DraftError with everything
+    that is wrong with an answer; `check` does the same for one that has the right types already.
+    """
+
+    @property
+    def codebook(self) -> Codebook:
+        """The codebook that the answer speaks of."""
+
+    @property
+    def model(self) -> type[BaseModel]:
+        """The type of a parsed answer."""
+
+    @property
+    def json_schema(self) -> dict[str, Any]:
+        """Its JSON schema."""
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of the schema, as 64 hexadecimal digits."""
+
+    def parse(self, answer: str, transcript: Transcript) -> BaseModel:
+        """Turn a model's answer into a checked one."""
+
+    def check(self, draft: Any, transcript: Transcript) -> None:
+        """Check what a JSON schema cannot."""
+
+
 class DraftFormat:
     """The Draft type of one codebook: its pydantic model, JSON schema and hash."""
 
@@ -47,20 +78,16 @@ class DraftFormat:
     @cached_property
     def json_schema(self) -> dict[str, Any]:
         """The JSON schema of a draft; it does not vary with the transcript."""
-        schema: dict[str, Any] = _tidy_schema(self.model.model_json_schema())
-        return schema
+        return make_schema(self.model)
 
     @cached_property
     def hash(self) -> str:
         """SHA-256 of the canonical JSON schema, as 64 hexadecimal digits."""
-        return hashlib.sha256(json.dumps(self.json_schema, sort_keys=True).encode()).hexdigest()
+        return hash_schema(self.json_schema)
 
     def parse(self, answer: str, transcript: Transcript) -> Draft:
         """Turn a model's answer into a draft. Raises DraftError with everything that is wrong."""
-        try:
-            draft = self.model.model_validate_json(answer.strip() or "{}")
-        except ValidationError as error:
-            raise DraftError(_explain(error)) from None
+        draft = parse_answer(self.model, answer)
         self.check(draft, transcript)
         return draft
 
@@ -69,6 +96,25 @@ class DraftFormat:
         problems = [p for s in SECTIONS for p in _find_problems(s, getattr(draft, s), transcript)]
         if problems:
             raise DraftError(problems)
+
+
+def make_schema(model: type[BaseModel]) -> dict[str, Any]:
+    """The JSON schema of a model's answer, without the titles that pydantic adds."""
+    schema: dict[str, Any] = _tidy_schema(model.model_json_schema())
+    return schema
+
+
+def hash_schema(schema: dict[str, Any]) -> str:
+    """SHA-256 of the canonical JSON of a schema, as 64 hexadecimal digits."""
+    return hashlib.sha256(json.dumps(schema, sort_keys=True).encode()).hexdigest()
+
+
+def parse_answer(model: type[AnyModel], answer: str) -> AnyModel:
+    """Turn an answer's JSON into its type. Raises DraftError with everything that pydantic found."""
+    try:
+        return model.model_validate_json(answer.strip() or "{}")
+    except ValidationError as error:
+        raise DraftError(_explain(error)) from None
 
 
 def _build_section(section: SectionCodes) -> type[BaseModel]:
@@ -141,4 +187,15 @@ def _find_evidence_problems(where: str, ids: list[str], transcript: Transcript, 
         yield f"{where} names a sentence twice. Cite each once."
 
 
-__all__ = ["MAX_EVIDENCE", "Draft", "DraftError", "DraftFormat", "SentenceId", "Status"]
+__all__ = [
+    "MAX_EVIDENCE",
+    "AnswerFormat",
+    "Draft",
+    "DraftError",
+    "DraftFormat",
+    "SentenceId",
+    "Status",
+    "hash_schema",
+    "make_schema",
+    "parse_answer",
+]

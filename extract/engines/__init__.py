@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Protocol
 
+from pydantic import BaseModel
+
 from extract.errors import EngineError
 from extract.prompt import Request
-from schemas.draft import Draft
 from schemas.record import Failure, Usage
 
 ENGINES = {
@@ -24,14 +25,14 @@ ENGINES = {
 
 @dataclass(frozen=True)
 class Completion:
-    """What came of one request: a checked draft, or a failure. Exactly one of them is set.
+    """What came of one request: a checked draft of the request's format, or a failure. Exactly one of them is set.
 
     `usage` sums over all requests that were sent, `cost_usd` is None where the price is unknown,
     `latency_s` includes the waits between attempts, `answer` is the last text of a failed answer.
     """
 
     request: Request
-    draft: Draft | None = None
+    draft: BaseModel | None = None
     failure: Failure | None = None
     usage: Usage = Usage()
     cost_usd: float | None = None

@@ -1,6 +1,7 @@
 """Live APIs: many requests in flight, retried, re-asked and counted, whoever the provider is."""
 
 import asyncio
+import itertools
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
@@ -8,11 +9,13 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from pydantic import BaseModel
+
 from extract.engines import Completion
 from extract.engines.limits import Limiter, RetryPolicy
 from extract.errors import EngineError
 from extract.prompt import Request
-from schemas.draft import Draft, DraftError
+from schemas.draft import DraftError
 from schemas.record import Failure, FailureKind, Usage
 
 REASKS = 2
@@ -74,6 +77,7 @@ class LiveEngine:
         self.name, self.model, self.parameters = name, model, parameters
         self.find_cost = find_cost
         self.concurrency = concurrency
+        self.trouble: str | None = None  # why requests are tried again just now, for who watches
         self._connect = connect
         self._policy = policy
 
@@ -81,16 +85,21 @@ class LiveEngine:
         """Answer every request; see `Engine`."""
         with asyncio.Runner() as runner:  # on the way out it cancels what is in flight
             batches = self._pump(iter(requests))
-            while batch := runner.run(_next_batch(batches)):
+            loop = runner.get_loop()  # not runner.run, which exchanges the signal handlers each time
+            while batch := loop.run_until_complete(_next_batch(batches)):
                 yield from batch
 
     async def _pump(self, requests: Iterator[Request]) -> AsyncIterator[list[Completion]]:
         """Keep as many conversations going as the limiter allows; hand over what is done."""
+        first = next(requests, None)
+        if first is None:
+            return  # nothing to ask: no library to import, no connection to open
+        requests = itertools.chain([first], requests)
         done: asyncio.Queue[asyncio.Task[Completion]] = asyncio.Queue()
         tasks: set[asyncio.Task[Completion]] = set()
         more = True
         async with self._connect() as send:
-            conversation = _Conversations(send, self._policy, Limiter(self.concurrency), self.find_cost)
+            conversation = _Conversations(send, self._policy, Limiter(self.concurrency), self.find_cost, self._note)
             try:
                 while True:
                     while more and len(tasks) < conversation.limiter.limit:
@@ -116,6 +125,9 @@ class LiveEngine:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
 
+    def _note(self, trouble: str | None) -> None:
+        self.trouble = trouble
+
 
 async def _next_batch(batches: AsyncIterator[list[Completion]]) -> list[Completion]:
     return await anext(batches, [])
@@ -125,9 +137,15 @@ class _Conversations:
     """Asks, asks again after trouble, and sends back what does not validate."""
 
     def __init__(
-        self, send: Send, policy: RetryPolicy, limiter: Limiter, find_cost: Callable[[Usage], float | None]
+        self,
+        send: Send,
+        policy: RetryPolicy,
+        limiter: Limiter,
+        find_cost: Callable[[Usage], float | None],
+        note_trouble: Callable[[str | None], None],
     ) -> None:
         self.send, self.policy, self.limiter, self.find_cost = send, policy, limiter, find_cost
+        self.note_trouble = note_trouble
         self._input_tokens = 0
         self._answers = 0
 
@@ -160,6 +178,7 @@ class _Conversations:
             except ProviderError as error:
                 failures += 1
                 first_failure = first_failure or time.monotonic()
+                self.note_trouble(str(error))
                 self.limiter.note_failure(rate_limited=error.kind == "rate_limited")
                 wait = self.policy.find_wait(failures, error.retry_after_s)
                 if not error.retry or time.monotonic() + wait - first_failure > self.policy.give_up_s:
@@ -167,6 +186,7 @@ class _Conversations:
             else:
                 self._input_tokens += reply.usage.whole_input_tokens
                 self._answers += 1
+                self.note_trouble(None)
                 self.limiter.note_success(reply.headers, self._input_tokens / self._answers)
                 return reply
             finally:
@@ -188,7 +208,7 @@ class _State:
         self.last = reply
         self.usage += reply.usage
 
-    def succeed(self, draft: Draft) -> Completion:
+    def succeed(self, draft: BaseModel) -> Completion:
         return self._complete(draft=draft)
 
     def fail(self, kind: FailureKind, message: str) -> Completion:

@@ -58,6 +58,8 @@ def spoil(answer: dict[str, Any], kind: str) -> str:
         return "Here is the JSON you asked for: {"
     if kind == "empty_answer":
         return ""
+    if "verdict" in answer:
+        return _spoil_verdict(answer, kind)
     items = answer["tasks"]["items"]
     if kind == "wrong_schema":
         items[0]["code"] = "no_such_code"
@@ -67,5 +69,17 @@ def spoil(answer: dict[str, Any], kind: str) -> str:
         items[0]["evidence"] = ["I1"]
     elif kind == "repeated_code":
         answer["concerns"]["items"] = answer["concerns"]["items"][:1] * 2
+    text = json.dumps(answer)
+    return text[: len(text) // 2] if kind == "max_tokens" else text
+
+
+def _spoil_verdict(answer: dict[str, Any], kind: str) -> str:
+    """The same for a judge's answer: a verdict that is none, a missing one, an empty reason, half of it."""
+    if kind == "wrong_schema":
+        answer = answer | {"verdict": "no_such_verdict"}
+    elif kind == "missing_verdict":
+        answer = {"reason": answer["reason"]}
+    elif kind == "empty_reason":
+        answer = answer | {"reason": " "}
     text = json.dumps(answer)
     return text[: len(text) // 2] if kind == "max_tokens" else text

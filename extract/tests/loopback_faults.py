@@ -25,6 +25,8 @@ FaultKind = Literal[
     "unknown_id",
     "interviewer_id",
     "repeated_code",
+    "missing_verdict",
+    "empty_reason",
     "empty_answer",
     "refusal",
     "max_tokens",

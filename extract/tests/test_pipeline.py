@@ -189,3 +189,13 @@ def test_an_estimate_counts_only_what_is_missing_and_caches_the_system_part_once
         count, usage = estimate_run(TRANSCRIPTS, prompt, engine, opened, Plan())
     assert count == usage.requests == 3
     assert usage.cache_read_tokens == 2 * usage.cache_write_tokens > 0
+
+
+def test_an_estimate_prices_each_request_by_itself(tmp_path: Path) -> None:
+    def find_cost(usage: Usage) -> float:
+        return usage.whole_input_tokens * (5.0 if usage.requests > 1 else 1.0)  # long prompts cost more a token
+
+    plan = Plan(find_cost=find_cost)
+    _, usage = estimate_run(TRANSCRIPTS, make_prompt(), CountingEngine(), None, plan)
+    assert plan.cost_usd == usage.whole_input_tokens
+    assert plan.cost_known

@@ -4,7 +4,8 @@ import pytest
 
 from schemas.golden import Golden
 
-GOLDENS = sorted((Path(__file__).parents[2] / "goldens").glob("*/*.json"))
+STORED = sorted((Path(__file__).parents[2] / "goldens").glob("*/*.json"))
+GOLDENS = [path for path in STORED if path.parent.name != "judge"]  # labelled pairs, which no golden is
 
 
 def test_both_sets_ship() -> None:

@@ -1,0 +1,234 @@
+"""The suite's one evaluation: goldens, the run that is looked at, the accepted baseline, the gates.
+
+`conftest.py` makes one from the options of `pytest evals`; the tests ask it, and nothing here knows pytest.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from evals.baseline import BASELINE, load_baseline, name_engine, open_accepted
+from evals.comparison import Comparison, Row, check_comparable, compare_scores
+from evals.goldens import GOLDENS, GoldenSet, find_golden_paths, load_goldens
+from evals.judge import judge_run, open_judge
+from evals.judge_report import JudgeReport
+from evals.scoring import SCOPES, RunScore, Scope, score_ceiling, score_records
+from evals.uncertainty import Interval, find_mean_interval
+from extract.engines import EngineOptions, open_engine
+from extract.errors import EvaluationError
+from extract.pipeline import Plan, close_manifest, describe_run, run_extraction
+from extract.prompt import load_prompt
+from extract.store import RUNS, RunStore, create_run, find_run, open_run
+from schemas.codebook import DEFAULT_CODEBOOK, Codebook, load_codebook
+from schemas.record import Record
+
+SOURCE = "goldens"
+"""What the manifest of a run over goldens names as its source, whichever goldens there are."""
+
+
+@dataclass(frozen=True)
+class SuiteOptions:
+    """What can be said on the command line of `pytest evals`. `run` is scored as it is: nothing is asked."""
+
+    engine: str = "rules"
+    model: str | None = None
+    prompt: str = "v1"
+    codebook: Path = DEFAULT_CODEBOOK
+    repeats: int = 1
+    max_cost_usd: float | None = None
+    concurrency: int = 50
+    base_url: str | None = None
+    retry_failed: bool = False
+    runs: Path = RUNS
+    run: str | None = None
+    baseline: str | None = None
+    baseline_file: Path = BASELINE
+    sets: tuple[str, ...] = ()
+    goldens: Path = GOLDENS
+    texts: str | None = None
+    strict: bool = False
+    judge: str | None = None
+    judge_base_url: str | None = None
+
+
+@dataclass(frozen=True)
+class Gate:
+    """Whether a scope may pass: `failed` with `message`, or passed, perhaps with a `warning`."""
+
+    scope: Scope
+    score: Interval
+    row: Row | None
+    failed: bool
+    message: str
+    warning: str | None = None
+
+
+class Suite:
+    """Everything is worked out once, when it is first asked for.
+
+    `only` names the transcripts that are needed, where fewer than all are; `watch` is called with the
+    plan and the number of requests before the first one goes out, and gives a function to call after each.
+    """
+
+    def __init__(self, options: SuiteOptions) -> None:
+        self.options = options
+        self.only: frozenset[str] | None = None
+        self.watch: Callable[[Plan, int], Callable[[], None]] = lambda _plan, _total: lambda: None
+        self.plan: Plan | None = None
+        self.extracted_from: Path | None = None
+
+    @cached_property
+    def codebook(self) -> Codebook:
+        """The codebook that goldens and extractions are checked against."""
+        return load_codebook(self.options.codebook)
+
+    @cached_property
+    def goldens(self) -> GoldenSet:
+        """The goldens of the chosen sets, with their texts where they can be had."""
+        return load_goldens(find_golden_paths(self.options.sets, self.options.goldens), self.options.texts)
+
+    @cached_property
+    def store(self) -> RunStore:
+        """The run that is looked at; what it lacks is asked for, all together, before this returns."""
+        if self.options.run is not None:
+            return open_run(self.options.run, self.options.runs)
+        return self._extract()
+
+    def _extract(self) -> RunStore:
+        from filelock import FileLock
+
+        options = self.options
+        prompt = load_prompt(options.prompt, self.codebook)
+        engine_options = EngineOptions(model=options.model, concurrency=options.concurrency, base_url=options.base_url)
+        engine = open_engine(options.engine, engine_options)
+        if not self.goldens.transcripts:
+            raise EvaluationError("There is no golden to extract. " + " ".join(self.goldens.explain_missing()))
+        find_cost = getattr(engine, "find_cost", None)
+        plan = self.plan = Plan(
+            repeats=options.repeats,
+            retry_failed=options.retry_failed,
+            max_cost_usd=options.max_cost_usd,
+            find_cost=find_cost,
+        )
+        transcripts = [t for t in self.goldens.transcripts.values() if self.only is None or t.id in self.only]
+        options.runs.mkdir(parents=True, exist_ok=True)
+        manifest = describe_run(prompt, engine, SOURCE, options.repeats)
+        with FileLock(options.runs / ".evals.lock"):  # parallel workers wait, then find all of it answered
+            store = find_run(options.runs, manifest) or create_run(options.runs, manifest)
+            with store:
+                noted = self.watch(plan, len(transcripts) * options.repeats)
+                try:
+                    for _ in run_extraction(transcripts, prompt, engine, store, plan):
+                        noted()
+                finally:
+                    store.write_manifest(close_manifest(store, plan))
+        self.extracted_from = store.path
+        return store
+
+    @cached_property
+    def judging(self) -> JudgeReport:
+        """What the judge says of the goldens' extractions. It shares the money limit. EvaluationError without one."""
+        if self.options.judge is None:
+            raise EvaluationError("There is no judge. Name one with --judge MODEL.")
+        options = EngineOptions(concurrency=self.options.concurrency, base_url=self.options.judge_base_url)
+        limit = self.options.max_cost_usd
+        spent = self.plan.cost_usd if self.plan else 0.0
+        return judge_run(
+            self.store,
+            open_judge(self.options.judge, options),
+            runs=self.options.runs,
+            codebook=self.codebook,
+            only=frozenset(self.goldens.transcripts),
+            max_cost_usd=None if limit is None else max(0.0, limit - spent),
+            retry_failed=self.options.retry_failed,
+        )
+
+    @cached_property
+    def records(self) -> Mapping[str, list[Record]]:
+        """The records of the run by transcript, for the goldens whose text is here."""
+        found: dict[str, list[Record]] = {name: [] for name in self.goldens.transcripts}
+        for record in self.store.read_records():
+            asked = self.options.run is not None or record.repeat < self.options.repeats
+            if record.transcript_id in found and asked:
+                found[record.transcript_id].append(record)
+        return found
+
+    @cached_property
+    def score(self) -> RunScore:
+        """The run against the goldens."""
+        records = [record for found in self.records.values() for record in found]
+        return score_records(records, self.goldens.goldens, name_run(self.store))
+
+    @cached_property
+    def ceiling(self) -> RunScore:
+        """Annotator B against annotator A, where a golden has both."""
+        return score_ceiling(self.goldens.goldens)
+
+    @cached_property
+    def baseline(self) -> RunScore | None:
+        """The accepted run (or the one that --baseline names) against the same goldens; None without one."""
+        store = self._open_baseline()
+        if store is None:
+            return None
+        check_comparable(store.manifest, self.store.manifest)
+        ids = set(self.goldens.transcripts)
+        records = [record for record in store.read_records() if record.transcript_id in ids]
+        return score_records(records, self.goldens.goldens, f"baseline {name_run(store)}")
+
+    def _open_baseline(self) -> RunStore | None:
+        if self.options.baseline is not None:
+            return open_run(self.options.baseline, self.options.runs)
+        manifest = self.store.manifest
+        accepted = load_baseline(self.options.baseline_file).find(manifest.engine, manifest.model)
+        return open_accepted(accepted, self.options.baseline_file.parents[1]) if accepted else None
+
+    @property
+    def margin(self) -> float:
+        """How far a score may fall, in F1."""
+        return load_baseline(self.options.baseline_file).margin
+
+    @cached_property
+    def comparison(self) -> Comparison | None:
+        """The baseline against the run; None without a baseline or with fewer than two shared interviews."""
+        if self.baseline is None:
+            return None
+        if len(set(self.baseline.transcript_ids) & set(self.score.transcript_ids)) < 2:
+            return None
+        return compare_scores(self.baseline, self.score, margin=self.margin)
+
+    @cached_property
+    def gates(self) -> dict[Scope, Gate]:
+        """A gate for each scope."""
+        return {scope: self._judge(scope) for scope in SCOPES}
+
+    def _judge(self, scope: Scope) -> Gate:
+        score = find_mean_interval(list(self.score.find_values(scope).values()))
+        if self.comparison is None:
+            return Gate(scope, score, None, False, "", "There is no accepted run to compare with.")
+        return judge_row(self.comparison.rows[scope], score, self.margin, strict=self.options.strict)
+
+
+def judge_row(row: Row, score: Interval, margin: float, *, strict: bool) -> Gate:
+    """The gate of one row: worse fails; a drop past the margin that n cannot decide warns, or fails if strict."""
+    difference = row.difference
+    change = (
+        f"{row.scope}: grounded F1 {row.a.mean:.3f} -> {row.b.mean:.3f}, difference {difference.interval.mean:+.3f} "
+        f"[{difference.interval.low:+.3f}, {difference.interval.high:+.3f}]"
+    )
+    if row.verdict == "worse":
+        return Gate(row.scope, score, row, True, f"{change}: worse than the accepted run.")
+    if row.verdict == "inconclusive" and difference.interval.mean < -margin:
+        needed = f"About {difference.needed_n}" if difference.needed_n else "More"
+        warning = (
+            f"{change}: past the margin of {margin:g}, but {difference.interval.n} interviews cannot tell. "
+            f"{needed} interviews would decide."
+        )
+        return Gate(row.scope, score, row, strict, warning, None if strict else warning)
+    return Gate(row.scope, score, row, False, change)
+
+
+def name_run(store: RunStore) -> str:
+    """A run as people know it: engine, model and prompt version."""
+    manifest = store.manifest
+    return f"{name_engine(manifest.engine, manifest.model)} {manifest.prompt_version}"
