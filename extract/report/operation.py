@@ -54,7 +54,7 @@ def describe_operation(operation: Operation, manifest: Manifest, least: int, *, 
     Counts below `least` are None.
     """
     return {
-        "manifest": _describe_manifest(manifest, redact=redact),
+        "manifest": _describe_manifest(manifest, least, redact=redact),
         "records": operation.records,
         "models": sorted(operation.models),
         "usage": manifest.usage.model_dump(),
@@ -68,8 +68,10 @@ def describe_operation(operation: Operation, manifest: Manifest, least: int, *, 
     }
 
 
-def _describe_manifest(manifest: Manifest, *, redact: bool) -> dict[str, Any]:
+def _describe_manifest(manifest: Manifest, least: int, *, redact: bool) -> dict[str, Any]:
     told = manifest.model_dump(mode="json", exclude={"usage", "cost_usd", "version"})
+    if _hide(manifest.failures, least) is None:
+        told.pop("failures")
     if redact:
         told.pop("command")
         told["source"] = manifest.source.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1]

@@ -167,6 +167,17 @@ def test_items_of_small_cells_are_left_out_of_the_data(tmp_path: Path) -> None:
     assert summaries == {"about unreliability"}
 
 
+def test_failures_of_few_interviews_are_told_by_no_number(tmp_path: Path) -> None:
+    records = [make_raw(f"t{n}", None, make_extraction(), latency_s=float(n + 1)) for n in range(8)]
+    store = make_run(tmp_path, [*records, make_raw("f", None, None)], failures=1)
+    told = write(store, least=5)[1].data["data"]["operation"]
+    assert told["failures"] == [{"kind": "refusal", "count": None}]
+    assert "failures" not in told["manifest"]
+    assert told["failed"] == []
+    assert {count for _, _, count in told["latency"]["bars"]} == {None}
+    assert write(store)[1].data["data"]["operation"]["manifest"]["failures"] == 1
+
+
 def test_a_large_run_is_sampled_and_the_page_says_so(tmp_path: Path) -> None:
     records = [make_raw(f"t{n:03}", None, make_extraction(("concerns", "unreliability", "lived"))) for n in range(40)]
     store = make_run(tmp_path, records)
