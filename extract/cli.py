@@ -1,4 +1,4 @@
-"""The command line: `python -m extract run|show|runs|batches|export|schema|codebook|prompt ...`. Errors end here."""
+"""The command line: `python -m extract run|show|report|runs|batches|export|schema|codebook ...`. Errors end here."""
 
 import argparse
 import os
@@ -67,6 +67,7 @@ def build_parser() -> argparse.ArgumentParser:
     show.add_argument("run", metavar="RUN", help="a run id, its folder, or 'last'")
     show.add_argument("id", nargs="?", metavar="ID", help="a transcript id")
     show.set_defaults(function=commands.show)
+    _add_report(subparsers)
     runs = subparsers.add_parser("runs", help="the runs, oldest first")
     runs.set_defaults(function=commands.runs)
     batches = subparsers.add_parser("batches", help="the batches of a run and how they are doing")
@@ -162,6 +163,30 @@ def _add_run(subparsers: Any) -> None:
     plan.add_argument("--retry-failed", action="store_true", help="ask again for what failed")
     plan.add_argument("--new", action="store_true", help="begin a new run even if the same command began one")
     plan.add_argument("--dry-run", action="store_true", help="say how many requests, tokens and dollars; ask nothing")
+
+
+def _add_report(subparsers: Any) -> None:
+    report = subparsers.add_parser("report", help="one HTML file: findings, quotes, interviews, how the run went")
+    report.set_defaults(function=commands.report)
+    report.add_argument("run", metavar="RUN", help="a run id, its folder, or 'last'")
+    report.add_argument("--out", type=Path, metavar="FILE", help="where to write it (default: report.html in the run)")
+    report.add_argument("--source", metavar="SOURCE", help="where the interviews lie now (default: as the run says)")
+    report.add_argument(
+        "--min-cell",
+        type=_positive,
+        default=1,
+        metavar="N",
+        help="leave out every number of fewer than N interviews (default: 1; 5 to publish)",
+    )
+    report.add_argument("--redact", action="store_true", help="leave out quotes, summaries and interviews")
+    report.add_argument(
+        "--sample",
+        type=_positive,
+        default=2500,
+        metavar="N",
+        help="hold at most N interviews, drawn at random (default: 2500)",
+    )
+    _add_runs(report)
 
 
 def _add_source(parser: argparse.ArgumentParser, default: str | None) -> None:

@@ -319,6 +319,41 @@ def show(options: argparse.Namespace) -> int:
     return 0
 
 
+def report(options: argparse.Namespace) -> int:
+    """One HTML file of a run, and where it lies."""
+    from extract.report.writing import Wish, write_report
+    from extract.store import open_run
+    from extract.terminal import say
+
+    store = open_run(options.run, options.runs)
+    out = options.out or store.path / "report.html"
+    first = _read_command(options, store.manifest)
+    wish = Wish(least=options.min_cell, redact=options.redact, sample=options.sample)
+    source = None if first.source == "-" else _make_source(first)
+    write_report(store, source, _find_codebook(first), out=out, wish=wish, notify=say)
+    print(f"Report: {out} ({out.stat().st_size / 1e6:.1f} MB)")
+    return 0
+
+
+def _read_command(options: argparse.Namespace, manifest: "Manifest") -> argparse.Namespace:
+    """The command that made a run, its source as it lies now."""
+    words = manifest.command
+    command = words if words and words[0] == "run" else ("run", manifest.source)
+    first: argparse.Namespace = options.parse(command)
+    first.source = options.source or manifest.source
+    return first
+
+
+def _find_codebook(options: argparse.Namespace) -> "Codebook":
+    """The codebook of a command, or the one that ships with this where its file is gone."""
+    from schemas.codebook import CodebookError, load_codebook
+
+    try:
+        return _load_codebook(options)
+    except CodebookError:
+        return load_codebook()
+
+
 def runs(options: argparse.Namespace) -> int:
     """The runs of a folder in a table."""
     from extract.store import list_runs
@@ -434,8 +469,7 @@ def _load_run_transcripts(store: "RunStore", options: argparse.Namespace) -> "It
     from extract.terminal import say
     from extract.transcripts import load_transcripts
 
-    first = options.parse(store.manifest.command or ["run"])
-    first.source = options.source or store.manifest.source
+    first = _read_command(options, store.manifest)
     if first.source == "-" and not options.source:
         raise ExportError("The run read its interviews from standard input. Name where they lie now with --source.")
     try:

@@ -54,6 +54,14 @@ class RunStore:
 
     def read_records(self) -> Iterator[Record]:
         """The records of the run, the last one of each transcript and repeat, in the file's order."""
+        for line in self.read_lines():
+            try:
+                yield Record.model_validate_json(line)
+            except ValidationError:
+                continue
+
+    def read_lines(self) -> Iterator[bytes]:
+        """The lines of those records as they stand in the file, for a pass over very many."""
         last: dict[tuple[str, int], int] = {}
         for offset, line in self._read_lines():
             if key := _read_key(line):
@@ -61,10 +69,7 @@ class RunStore:
         wanted = set(last.values())
         for offset, line in self._read_lines():
             if offset in wanted:
-                try:
-                    yield Record.model_validate_json(line)
-                except ValidationError:
-                    continue
+                yield line
 
     def sum_up(self) -> dict[str, Any]:
         """Counts over the last record of each transcript and repeat; usage and dollars over all of them,
