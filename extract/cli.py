@@ -1,4 +1,4 @@
-"""The command line: `python -m extract run|show|report|runs|export|schema|codebook|prompt ...`. Errors end here."""
+"""The command line: `python -m extract run|show|report|runs|batches|export|schema|codebook ...`. Errors end here."""
 
 import argparse
 import os
@@ -11,7 +11,7 @@ from extract import commands
 from extract.commands import AUTHORED, PROGRAM
 from extract.errors import VerbatimError
 
-ENGINE_NAMES = ("claude", "provider", "replay", "rules")
+ENGINE_NAMES = ("batches", "claude", "provider", "replay", "rules")
 EXPORT_FORMATS = ("csv", "jsonl", "parquet", "datasets", "xlsx", "qdpx", "qdc")
 
 
@@ -70,6 +70,13 @@ def build_parser() -> argparse.ArgumentParser:
     _add_report(subparsers)
     runs = subparsers.add_parser("runs", help="the runs, oldest first")
     runs.set_defaults(function=commands.runs)
+    batches = subparsers.add_parser("batches", help="the batches of a run and how they are doing")
+    batches.add_argument(
+        "run", nargs="?", default="last", metavar="RUN", help="a run id, its folder, or 'last' (default)"
+    )
+    batches.add_argument("--offline", action="store_true", help="say what is known here; ask the provider nothing")
+    batches.add_argument("--cancel", action="store_true", help="ask the provider to end those that are in progress")
+    batches.set_defaults(function=commands.batches)
     for name, function, text in (
         ("schema", commands.schema, "the JSON schema that a model's answer follows"),
         ("codebook", commands.codebook, "the codebook as people read it"),
@@ -86,7 +93,7 @@ def build_parser() -> argparse.ArgumentParser:
     demo = subparsers.add_parser("demo", help="extract the authored interviews with rules, and show one")
     demo.set_defaults(function=commands.demo)
     _add_export(subparsers)
-    for command in (show, runs, demo):
+    for command in (show, runs, batches, demo):
         _add_runs(command)
     _add_import_codebook(subparsers)
     return parser

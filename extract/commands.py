@@ -138,7 +138,7 @@ def _extract(found: "_Found", prompt: "Prompt", engine: "Engine", store: "RunSto
             say(notice)
         store.write_manifest(store.manifest.model_copy(update={"status": "running"}))
         progress = Progress(plan, found.total and found.total * plan.repeats, lambda: getattr(engine, "trouble", None))
-        restore = _catch_signals(plan)
+        restore = _catch_signals(plan, engine)
         try:
             for _ in run_extraction(found.transcripts, prompt, engine, store, plan):
                 progress.update()
@@ -175,14 +175,21 @@ def _conclude(store: "RunStore", plan: "Plan") -> None:
     say(f"Run: {store.path}   Look at it with: {PROGRAM} show {store.path}")
 
 
-def _catch_signals(plan: "Plan") -> Callable[[], None]:
-    """First Ctrl-C or SIGTERM: finish what is in flight. Second: stop at once."""
+def _catch_signals(plan: "Plan", engine: "Engine") -> Callable[[], None]:
+    """First Ctrl-C or SIGTERM: finish what is in flight, or leave it to a provider that goes on by itself.
+    Second: stop at once.
+    """
+    from extract.engines import LastingEngine
     from extract.terminal import say
 
     def handle(_number: int, _frame: Any) -> None:
         if plan.stopped:
             raise KeyboardInterrupt
         plan.stop("Ctrl-C")
+        if isinstance(engine, LastingEngine):
+            engine.stop()
+            say("\nStopping. What was sent goes on at the provider; going on with the run collects it.")
+            return
         say(f"\nFinishing the {plan.in_flight} requests in flight; Ctrl-C again stops at once.")
 
     def restore() -> None:
@@ -247,6 +254,7 @@ def _name_source(source: "Source") -> str:
 def _engine_options(options: argparse.Namespace) -> "EngineOptions":
     from extract.engines import EngineOptions
     from extract.store import open_run
+    from extract.terminal import say
 
     return EngineOptions(
         model=options.model,
@@ -256,6 +264,7 @@ def _engine_options(options: argparse.Namespace) -> "EngineOptions":
         base_url=options.base_url,
         run=str(open_run(options.replayed, options.runs).path) if options.replayed else None,
         dry_run=options.dry_run,
+        say=say,
     )
 
 
@@ -355,6 +364,21 @@ def runs(options: argparse.Namespace) -> int:
         print(f"No runs in {str(options.runs)!r} yet. Make one with: {PROGRAM} run SOURCE")
         return 0
     print_runs(open_console(), [store.manifest for store in stores])
+    return 0
+
+
+def batches(options: argparse.Namespace) -> int:
+    """The batches of a run; with a key, as the provider has them now."""
+    from extract.batches import list_batches, print_batches
+    from extract.store import open_run
+
+    store = open_run(options.run, options.runs)
+    base_url = options.parse(store.manifest.command).base_url if store.manifest.command else None
+    found = list_batches(store, base_url, offline=options.offline, cancel=options.cancel)
+    if not found:
+        print(f"Run {store.path.name!r} has sent no batches. Send some with: {PROGRAM} run SOURCE --engine batches")
+        return 0
+    print_batches(found)
     return 0
 
 

@@ -136,9 +136,13 @@ class RunStore:
         os.close(self._file)
         self._file = -1
         (self.path / "writer.json").unlink(missing_ok=True)
-        if error is not None and self._end == 0:  # it failed before it held anything: nobody will go on with it
-            shutil.rmtree(self.path, ignore_errors=True)
+        if error is not None and self._end == 0 and self._holds_nothing_else():
+            shutil.rmtree(self.path, ignore_errors=True)  # it failed before it began: nobody will go on with it
         self._lock.release()
+
+    def _holds_nothing_else(self) -> bool:
+        """Whether no engine keeps anything in the run's folder, such as what it has sent and not collected."""
+        return {path.name for path in self.path.iterdir()} <= {"manifest.json", "records.jsonl", "lock"}
 
     def holds(self, transcript_id: str, request_hash: str, *, retry_failed: bool = False) -> bool:
         """Whether the run has a record for this transcript and exactly this request."""
