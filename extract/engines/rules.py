@@ -133,7 +133,7 @@ def _read_passages(transcript: Transcript, cues: Cues) -> Iterator[Passage]:
         if turn.speaker == "interviewer":
             asked = _route_question(transcript, turn, cues) or asked  # a follow-up stays with its question
             continue
-        if number < 2 and len(transcript.words(turn).split()) <= GREETING_WORDS:
+        if number < 2 and not asked and len(transcript.words(turn).split()) <= GREETING_WORDS:
             continue  # a yes to the interview says nothing about work
         for sentence in turn.sentences:
             words = transcript.words(sentence)
