@@ -7,7 +7,7 @@ attributes and the method of `Engine`, and name it in `ENGINES`.
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from pydantic import BaseModel
 
@@ -15,8 +15,12 @@ from extract.errors import EngineError
 from extract.prompt import Request
 from schemas.record import Failure, Usage
 
+if TYPE_CHECKING:
+    from extract.store import RunStore
+
 ENGINES = {
     "claude": "extract.engines.claude:open_claude",
+    "cluster": "extract.engines.cluster:open_cluster",
     "provider": "extract.engines.provider:open_provider",
     "replay": "extract.engines.replay:open_replay",
     "rules": "extract.engines.rules:open_rules",
@@ -29,6 +33,8 @@ class Completion:
 
     `usage` sums over all requests that were sent, `cost_usd` is None where the price is unknown,
     `latency_s` includes the waits between attempts, `answer` is the last text of a failed answer.
+    `stored_at` is a file of the run's folder and an offset in it, where the engine has stored the record
+    itself; draft and answer are there, and not here.
     """
 
     request: Request
@@ -41,6 +47,7 @@ class Completion:
     model: str | None = None
     request_id: str | None = None
     answer: str | None = None
+    stored_at: tuple[str, int] | None = None
 
 
 class Engine(Protocol):
@@ -58,13 +65,22 @@ class Engine(Protocol):
         """
 
 
+@runtime_checkable
+class StoringEngine(Engine, Protocol):
+    """An engine that keeps something in the run's folder."""
+
+    def attach(self, store: "RunStore") -> None:
+        """Keep it in the folder of this run."""
+
+
 @dataclass(frozen=True)
 class EngineOptions:
     """What a user can say about an engine; each engine takes what it knows.
 
     `timeout_s` bounds one request, `base_url` is another address of the same API, `run` is the
     folder of the run that `replay` reads. Nothing is asked of an engine opened with `dry_run`, so it
-    needs no key.
+    needs no key. Of the cluster: `inner` is the engine that its workers drive, `workers` how many there
+    are, `address` where Ray is; the limits are the account's, for all workers together.
     """
 
     model: str | None = None
@@ -75,6 +91,12 @@ class EngineOptions:
     run: str | None = None
     give_up_s: float = 900.0
     dry_run: bool = False
+    inner: str = "claude"
+    workers: int | None = None
+    address: str | None = None
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    output_tokens_per_minute: int | None = None
 
 
 def open_engine(name: str, options: EngineOptions = EngineOptions()) -> Engine:
