@@ -12,7 +12,7 @@ from extract.engines.live import Correction, ProviderError, Reply, Send
 from extract.prompt import Request, estimate_tokens
 
 KINDS = ("requests", "input-tokens", "output-tokens")
-BURST_S = 0.1
+BURST_S = 0.03
 """How much may be saved up while nobody asks: so many seconds' worth. Small, since some count by the second."""
 FIRST_OUTPUT_TOKENS = 1500.0
 MOST_AT_ONCE = 64

@@ -162,11 +162,8 @@ class _Crew:
     def _pack(self, member: _Member, ticket: int, request: Request) -> Question:
         kind = self._kinds.setdefault((request.system, request.format.hash), len(self._kinds))
         if kind not in member.kinds:
-            from ray import cloudpickle
-
             member.kinds.add(kind)
-            packed = cloudpickle.dumps(request.format)  # type: ignore[no-untyped-call]
-            member.actor.learn.remote(kind, request.system, packed)
+            member.actor.learn.remote(kind, request.system, request.format)
         told = request.transcript
         bare = Transcript(told.id, told.text, told.turns, told.cohort)  # without what it has computed of itself
         return Question(ticket, kind, bare, request.user, request.repeat, request.hash)
@@ -254,7 +251,7 @@ class _Crew:
 
         options = self._options
         given = (options.requests_per_minute, options.tokens_per_minute, options.output_tokens_per_minute)
-        here = NodeAffinitySchedulingStrategy(self._ray.get_runtime_context().get_node_id(), soft=True)
+        here = NodeAffinitySchedulingStrategy(self._ray.get_runtime_context().get_node_id(), soft=False)
         wanted = {"num_cpus": 0, "max_concurrency": 10_000, "max_restarts": -1, "max_task_retries": -1}
         actor = self._ray.remote(Account).options(**wanted, scheduling_strategy=here)
         return actor.remote(dict(zip(KINDS, given, strict=True)))

@@ -8,7 +8,6 @@ does not see it sends the whole answer, and the driver keeps it.
 import asyncio
 import json
 import os
-import pickle
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -20,8 +19,9 @@ from extract.engines import Completion, Engine, EngineOptions, open_engine
 from extract.engines.account import Cost, Gate
 from extract.engines.live import LiveEngine
 from extract.engines.records import make_record
-from extract.errors import EngineError
+from extract.errors import VerbatimError
 from extract.prompt import Request
+from schemas.draft import AnswerFormat
 from schemas.transcript import Transcript
 
 COLLECT_S = 1.0
@@ -93,7 +93,7 @@ class Worker:
     def __init__(self, setup: Setup, account: Any) -> None:
         self._setup, self._account = setup, account
         self._stack = AsyncExitStack()
-        self._kinds: dict[int, asyncio.Future[tuple[str, Any]]] = {}
+        self._kinds: dict[int, asyncio.Future[tuple[str, AnswerFormat]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._done: list[tuple[int, Completion]] = []
         self._news = asyncio.Event()
@@ -106,15 +106,15 @@ class Worker:
         try:
             self._engine = open_engine(self._setup.engine, self._setup.options)
             self._hold = await self._stack.enter_async_context(_open(self._engine, self._account))
-        except EngineError as error:
+        except VerbatimError as error:
             return Report([], None, str(error))
         folder = self._find_run()
         self._shard = Shard(folder / self._setup.shard) if folder else None
         return Report([], None, None)
 
-    async def learn(self, kind: int, system: str, format: bytes) -> None:
+    async def learn(self, kind: int, system: str, format: AnswerFormat) -> None:
         """Take in what all requests of one kind share: the system part, and the format of an answer."""
-        self._find_kind(kind).set_result((system, pickle.loads(format)))  # noqa: S301  the driver's own words
+        self._find_kind(kind).set_result((system, format))
 
     async def ask(self, questions: list[Question]) -> None:
         """Begin to ask all of these."""
@@ -142,13 +142,13 @@ class Worker:
             request = Request(question.transcript, format, system, question.user, question.repeat, question.hash)
             completion = await self._hold(request)
             self._done.append((question.ticket, completion))
-        except EngineError as error:
+        except VerbatimError as error:
             self._problem = str(error)
         except Exception as error:
             self._problem = f"A worker failed: {error!r}."
         self._news.set()
 
-    def _find_kind(self, kind: int) -> "asyncio.Future[tuple[str, Any]]":
+    def _find_kind(self, kind: int) -> "asyncio.Future[tuple[str, AnswerFormat]]":
         if kind not in self._kinds:
             self._kinds[kind] = asyncio.get_running_loop().create_future()
         return self._kinds[kind]

@@ -5,6 +5,7 @@ A process of its own, since Ray leaves threads and warnings behind that no test 
 
 import json
 import os
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -99,14 +100,14 @@ def hold_limits(folder: Path) -> dict[str, Any]:
     """Requests a second, and tokens, as the server saw them: under limits that were given, and one that it told of."""
     facts: dict[str, Any] = {}
     with Loopback(latency_s=0.05) as server:
-        finish(open_workers(server, 50, requests_per_minute=2400), folder / "requests", make_transcripts(280))
+        finish(open_workers(server, 50, requests_per_minute=2400), folder / "requests", make_transcripts(200))
         facts["given"] = measure(server)
     with Loopback(latency_s=0.05) as server:
-        store = finish(open_workers(server, 50, tokens_per_minute=300_000), folder / "tokens", make_transcripts(200))
+        store = finish(open_workers(server, 50, tokens_per_minute=300_000), folder / "tokens", make_transcripts(120))
         tokens = [r.usage.input_tokens + r.usage.cache_write_tokens for r in store.read_records()]
         took = server.requests[-1].at - server.requests[0].at
         facts["tokens"] = {"rate": (sum(tokens) - sum(tokens) / len(tokens)) / took * 60, "limit": 300_000}
-    with Loopback(latency_s=0.05, remaining=1800) as server:
+    with Loopback(latency_s=0.05, remaining=2400) as server:
         finish(open_workers(server, 50), folder / "learned", make_transcripts(180))
         facts["learned"] = measure(server, after_s=1.0)
     return facts
@@ -148,6 +149,7 @@ def kill_node(folder: Path, cluster: Any, node: Any) -> dict[str, Any]:
         for count, (_store, _record) in enumerate(extract(engine, folder / "killed", transcripts), start=1):
             store = _store
             if count == 120:
+                kill_at_once(node.all_processes["raylet"][0].process.pid)
                 cluster.remove_node(node, allow_graceful=False)
         answered = sum(server.answered.values())
     assert isinstance(engine, ClusterEngine)
@@ -156,7 +158,17 @@ def kill_node(folder: Path, cluster: Any, node: Any) -> dict[str, Any]:
         "lines": len(read_lines(store)),
         "records": sum(r.extraction is not None for r in store.read_records()),
         "asked_twice": answered - len(server.answered),
+        "in_flight": 25,  # what a worker with a concurrency of 20 has at most
     }
+
+
+def kill_at_once(raylet: int) -> None:
+    """Kill a node's workers as a power cut would; they would notice that their node is gone, and finish a little."""
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and (entry / "stat").exists():
+            parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            if parent == raylet:
+                os.kill(int(entry.name), signal.SIGKILL)
 
 
 def main() -> None:
