@@ -59,6 +59,14 @@ class RunStore:
 
     def read_records(self) -> Iterator[Record]:
         """The records of the run, the last one of each transcript and repeat, in the file's order."""
+        for line in self.read_lines():
+            try:
+                yield Record.model_validate_json(line)
+            except ValidationError:
+                continue
+
+    def read_lines(self) -> Iterator[bytes]:
+        """The lines of those records as they stand in the file, for a pass over very many."""
         last: dict[tuple[str, int], int] = {}
         for offset, line in self._read_lines():
             if key := _read_key(line):
@@ -66,10 +74,7 @@ class RunStore:
         wanted = set(last.values())
         for offset, line in self._read_lines():
             if offset in wanted:
-                try:
-                    yield Record.model_validate_json(line)
-                except ValidationError:
-                    continue
+                yield line
 
     def sum_up(self) -> dict[str, Any]:
         """Counts over the last record of each transcript and repeat; usage and dollars over all of them,
@@ -142,11 +147,13 @@ class RunStore:
         os.close(self._file)
         self._file = -1
         (self.path / "writer.json").unlink(missing_ok=True)
-        if (
-            error is not None and self._end == 0 and not self._held
-        ):  # it failed before it held anything: nobody will go on with it
-            shutil.rmtree(self.path, ignore_errors=True)
+        if error is not None and self._end == 0 and self._holds_nothing_else():
+            shutil.rmtree(self.path, ignore_errors=True)  # it failed before it began: nobody will go on with it
         self._lock.release()
+
+    def _holds_nothing_else(self) -> bool:
+        """Whether no engine keeps anything in the run's folder, such as what it has sent and not collected."""
+        return {path.name for path in self.path.iterdir()} <= {"manifest.json", "records.jsonl", "lock"}
 
     def holds(self, transcript_id: str, request_hash: str, *, retry_failed: bool = False) -> bool:
         """Whether the run has a record for this transcript and exactly this request."""

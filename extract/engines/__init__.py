@@ -4,7 +4,7 @@ Only this package knows a provider. To add an engine, write a module with a clas
 attributes and the method of `Engine`, and name it in `ENGINES`.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from extract.store import RunStore
 
 ENGINES = {
+    "batches": "extract.engines.batches:open_batches",
     "claude": "extract.engines.claude:open_claude",
     "cluster": "extract.engines.cluster:open_cluster",
     "provider": "extract.engines.provider:open_provider",
@@ -73,14 +74,28 @@ class StoringEngine(Engine, Protocol):
         """Keep it in the folder of this run."""
 
 
+@runtime_checkable
+class LastingEngine(StoringEngine, Protocol):
+    """An engine whose requests go on without the process that sent them; it keeps what is on its way there."""
+
+    def stop(self) -> None:
+        """Wait for nothing any more; what was sent goes on and is collected by a later `complete`."""
+
+
+def _say_nothing(message: str) -> None:
+    """Where nobody listens."""
+
+
 @dataclass(frozen=True)
 class EngineOptions:
     """What a user can say about an engine; each engine takes what it knows.
 
     `timeout_s` bounds one request, `base_url` is another address of the same API, `run` is the
     folder of the run that `replay` reads. Nothing is asked of an engine opened with `dry_run`, so it
-    needs no key. Of the cluster: `inner` is the engine that its workers drive, `workers` how many there
-    are, `address` where Ray is; the limits are the account's, for all workers together.
+    needs no key. `batch_requests` and `batch_bytes` bound one batch, `poll_s` is the first wait between
+    two looks at it. `say` hears what an engine does while nothing comes back. Of the cluster: `inner` is
+    the engine that its workers drive, `workers` how many there are, `address` where Ray is; the limits
+    are the account's, for all workers together.
     """
 
     model: str | None = None
@@ -91,6 +106,10 @@ class EngineOptions:
     run: str | None = None
     give_up_s: float = 900.0
     dry_run: bool = False
+    batch_requests: int = 100_000
+    batch_bytes: int = 256_000_000
+    poll_s: float = 5.0
+    say: Callable[[str], None] = _say_nothing
     inner: str = "claude"
     workers: int | None = None
     address: str | None = None

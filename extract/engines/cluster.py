@@ -115,6 +115,7 @@ class _Crew:
         self._setup = Setup(options.inner, replace(options, dry_run=False), _find_keys(options), "", folder, run_id)
         workers = options.workers or sum(1 for node in self._ray.nodes() if node["Alive"])
         self._capacity = options.concurrency + max(4, options.concurrency // 4)
+        options.say(f"Starting {workers} workers on Ray ...")
         self._members = [self._hire() for _ in range(workers)]
         self._most_deaths = max(3, 2 * workers)
         self._kinds: dict[tuple[str, str], int] = {}
@@ -122,7 +123,7 @@ class _Crew:
         self._deaths: dict[int, int] = {}
         self._deaths_in_a_row = 0
         self._tickets = count(1)
-        self.trouble: str | None = f"Starting {workers} workers."
+        self.trouble: str | None = None
 
     def work(self, requests: Iterator[Request]) -> Iterator[Completion]:
         """Answer every request, in any order."""

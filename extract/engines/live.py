@@ -166,12 +166,12 @@ class Conversations:
                 return state.fail(error.kind, str(error))
             state.note(reply)
             if reply.stop != "complete":
-                return state.fail(reply.stop, _STOPS[reply.stop])
+                return state.fail(reply.stop, STOPS[reply.stop])
             try:
                 return state.succeed(request.format.parse(reply.text, request.transcript))
             except DraftError as error:
                 if len(corrections) == REASKS:
-                    return state.fail("invalid_draft", _shorten(str(error), 1000))
+                    return state.fail("invalid_draft", shorten(str(error), 1000))
                 corrections.append(Correction(reply.text, tuple(error.problems)))
 
     async def _send_until_answered(self, request: Request, corrections: list[Correction], state: "_State") -> Reply:
@@ -243,7 +243,7 @@ def render_messages(request: Request, corrections: list[Correction]) -> list[dic
     return messages
 
 
-_STOPS: dict[str, str] = {
+STOPS: dict[str, str] = {
     "refusal": "The model refused to answer.",
     "max_tokens": "The answer was cut off. Allow more with --max-tokens.",
     "context_window": "The interview is too long for the model's context window.",
@@ -252,7 +252,7 @@ _STOPS: dict[str, str] = {
 
 def classify_status(status: int, message: str, retry_after_s: float | None) -> ProviderError:
     """The ProviderError of an HTTP status. Raises EngineError for what no request can get past."""
-    shown = _shorten(message, 300)
+    shown = shorten(message, 300)
     if status in (401, 403):
         raise EngineError(f"The provider refuses the key ({status}): {shown} Check the key and its rights.")
     if status == 404:
@@ -269,7 +269,7 @@ def classify_status(status: int, message: str, retry_after_s: float | None) -> P
     return ProviderError("context_window" if long else "bad_request", shown, retry=False)
 
 
-def _shorten(text: str, characters: int) -> str:
+def shorten(text: str, characters: int) -> str:
     """One line of at most so many characters, a full stop at its end, and no key in it."""
     text = " ".join(text.split())
     for name, value in os.environ.items():
