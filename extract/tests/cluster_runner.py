@@ -3,10 +3,12 @@
 A process of its own, since Ray leaves threads and warnings behind that no test wants.
 """
 
+import contextlib
 import json
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -149,7 +151,7 @@ def kill_node(folder: Path, cluster: Any, node: Any) -> dict[str, Any]:
         for count, (_store, _record) in enumerate(extract(engine, folder / "killed", transcripts), start=1):
             store = _store
             if count == 120:
-                kill_at_once(node.all_processes["raylet"][0].process.pid)
+                kill_workers(node.all_processes["raylet"][0].process.pid)
                 cluster.remove_node(node, allow_graceful=False)
         answered = sum(server.answered.values())
     assert isinstance(engine, ClusterEngine)
@@ -162,13 +164,33 @@ def kill_node(folder: Path, cluster: Any, node: Any) -> dict[str, Any]:
     }
 
 
-def kill_at_once(raylet: int) -> None:
-    """Kill a node's workers as a power cut would; they would notice that their node is gone, and finish a little."""
+def kill_workers(raylet: int | None = None) -> None:
+    """Kill the workers of a node, or all, as a power cut would; else they would notice, and finish a little."""
     for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and (entry / "stat").exists():
-            parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-            if parent == raylet:
-                os.kill(int(entry.name), signal.SIGKILL)
+        with contextlib.suppress(OSError):
+            if entry.name.isdigit() and (entry / "cmdline").read_bytes().startswith(b"ray::Worker"):
+                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+                if raylet in (None, parent):
+                    os.kill(int(entry.name), signal.SIGKILL)
+
+
+def die_always(folder: Path) -> dict[str, Any]:
+    """What becomes of requests whose workers die whenever they are asked."""
+    with Loopback(latency_s=60.0) as server:
+
+        def kill_often() -> None:
+            for _ in range(3):
+                while not server.in_flight:
+                    time.sleep(0.05)
+                kill_workers()
+                while server.in_flight:
+                    time.sleep(0.05)
+
+        threading.Thread(target=kill_often, daemon=True).start()
+        engine = open_engine("cluster", EngineOptions(base_url=server.url, workers=1))
+        store = finish(engine, folder / "dying", make_transcripts(3))
+        failures = {str(r.failure and r.failure.message) for r in store.read_records()}
+    return {"failures": sorted(failures), "records": len(read_lines(store)), "asked": len(server.requests)}
 
 
 def main() -> None:
@@ -187,6 +209,7 @@ def main() -> None:
             ("limits", lambda: hold_limits(folder)),
             ("refused", lambda: refuse(folder)),
             ("without_folder", answer_without_folder),
+            ("dying", lambda: die_always(folder)),
             ("killed", lambda: kill_node(folder, cluster, node)),
         ):
             began = time.monotonic()

@@ -79,6 +79,12 @@ def test_a_node_killed_at_half_loses_nothing_and_repeats_at_most_what_was_in_fli
 
 
 @NEEDS_RAY
+def test_a_request_whose_workers_die_three_times_is_a_failure_and_asked_no_more(facts: Any) -> None:
+    dying = facts["dying"]
+    assert dying == {"failures": ["The worker that asked died, 3 times."], "records": 3, "asked": 9}
+
+
+@NEEDS_RAY
 def test_a_refused_key_stops_the_cluster_in_one_sentence(facts: Any) -> None:
     assert facts["refused"] == "The provider refuses the key (401): invalid x-api-key. Check the key and its rights."
 
