@@ -17,7 +17,7 @@ from extract.transcripts import BadTranscript
 from schemas.record import Failure, Manifest, Record, Usage
 from schemas.transcript import Transcript
 
-PACKAGES = ("anthropic", "instructor", "openai", "pydantic", "datasets", "sentencex", "ftfy", "genai-prices")
+PACKAGES = ("anthropic", "instructor", "openai", "pydantic", "datasets", "sentencex", "ftfy", "genai-prices", "ray")
 OUTPUT_TOKENS = 1500
 """About what one draft takes; for estimates before the first answer."""
 

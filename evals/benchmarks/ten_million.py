@@ -29,8 +29,8 @@ AUTHORED = Path(__file__).parents[2] / "goldens" / "authored" / "transcripts"
 MODELS = ("claude-sonnet-5-5", "claude-haiku-5-5")
 BATCH_BYTES = 256_000_000
 BATCH_PRICE = 0.5
-CPU_S = 0.004
-"""CPU of a worker for one interview: the request, the check of the draft, grounding, the record."""
+CPU_S = 0.002
+"""CPU of a worker for one interview, as `python -m evals.benchmarks.cluster` measures it."""
 
 
 @dataclass(frozen=True)

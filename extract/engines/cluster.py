@@ -12,6 +12,7 @@ its file, and the rest goes to another.
 import os
 import secrets
 import signal
+import socket
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -38,6 +39,7 @@ DEATHS_OF_A_REQUEST = 3
 AT_ONCE = 32
 """Requests in one message to a worker."""
 WAIT_S = 1.0
+CONNECT_S = 10.0
 
 
 def open_cluster(options: EngineOptions) -> "ClusterEngine":
@@ -95,7 +97,9 @@ class ClusterEngine:
 
 @dataclass
 class _Member:
-    """One worker as the driver knows it. `call` is the one call that is under way: to open, then to collect."""
+    """One worker as the driver knows it. `call` is the one call that is under way: to open, then to collect;
+    `sent` are the messages to it that may not have arrived.
+    """
 
     actor: Any
     shard: str
@@ -103,6 +107,7 @@ class _Member:
     is_open: bool = False
     kinds: set[int] = field(default_factory=set)
     asked: dict[int, Request] = field(default_factory=dict)
+    sent: list[Any] = field(default_factory=list)
 
 
 class _Crew:
@@ -157,14 +162,14 @@ class _Crew:
         if given:
             questions = [self._pack(member, ticket, request) for ticket, request in given]
             member.asked.update(given)
-            member.actor.ask.remote(questions)
+            member.sent.append(member.actor.ask.remote(questions))
         return bool(given)
 
     def _pack(self, member: _Member, ticket: int, request: Request) -> Question:
         kind = self._kinds.setdefault((request.system, request.format.hash), len(self._kinds))
         if kind not in member.kinds:
             member.kinds.add(kind)
-            member.actor.learn.remote(kind, request.system, request.format)
+            member.sent.append(member.actor.learn.remote(kind, request.system, request.format))
         told = request.transcript
         bare = Transcript(told.id, told.text, told.turns, told.cohort)  # without what it has computed of itself
         return Question(ticket, kind, bare, request.user, request.repeat, request.hash)
@@ -180,6 +185,7 @@ class _Crew:
             member = calls[call]
             try:
                 report: Report = self._ray.get(call)
+                self._check_sent(member)
             except exceptions.RayActorError as error:
                 yield from self._bury(member, str(error))
                 continue
@@ -191,6 +197,12 @@ class _Crew:
             yield from self._unpack(member, report.outcomes)
             if report.problem:
                 raise EngineError(report.problem)
+
+    def _check_sent(self, member: _Member) -> None:
+        """A message that a worker could not read must not be waited for. Raises what went wrong there."""
+        if member.sent:
+            arrived, member.sent = self._ray.wait(member.sent, num_returns=len(member.sent), timeout=0)
+            self._ray.get(arrived)
 
     def _unpack(self, member: _Member, outcomes: list[Outcome]) -> Iterator[Completion]:
         for ticket, values in outcomes:
@@ -268,6 +280,7 @@ def _start_ray(options: EngineOptions) -> tuple[Any, bool]:
     if ray.is_initialized():
         return ray, False
     address = options.address or os.environ.get("RAY_ADDRESS") or "local"
+    _check_address(address)
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     if address == "local":
         quiet["include_dashboard"] = False
@@ -281,6 +294,17 @@ def _start_ray(options: EngineOptions) -> tuple[Any, bool]:
         for number, handler in before.items():
             signal.signal(number, handler)
     return ray, address == "local"
+
+
+def _check_address(address: str) -> None:
+    """Raises EngineError where nobody listens at HOST:PORT: Ray itself would try for many minutes."""
+    host, _, port = address.rpartition(":")
+    if not port.isdigit() or "://" in address:
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), CONNECT_S).close()
+    except (OSError, OverflowError) as error:
+        raise EngineError(f"Cannot reach a Ray cluster at {address!r}: {error}. Check --ray-address.") from None
 
 
 def _find_keys(options: EngineOptions) -> Mapping[str, str]:

@@ -18,7 +18,7 @@ from extract.engines.cluster_worker import Question, Report, Setup, Worker
 from extract.errors import EngineError
 from extract.pipeline import describe_run
 from extract.store import RunStore, create_run
-from extract.tests.samples import BAKER, ROOT, make_prompt, make_transcript
+from extract.tests.samples import BAKER, ROOT, make_prompt, make_request, make_transcript
 
 RULES = EngineOptions(inner="rules")
 NEEDS_RAY = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs Ray: pip install '.[cluster]'")
@@ -187,6 +187,13 @@ def test_a_request_has_the_hash_that_it_has_on_one_machine(monkeypatch: pytest.M
 def test_an_engine_that_a_worker_cannot_drive_is_refused(inner: str) -> None:
     with pytest.raises(EngineError, match=f"The cluster cannot drive '{inner}'. Choose one of: claude, provider"):
         open_engine("cluster", EngineOptions(inner=inner))
+
+
+def test_an_address_where_no_ray_is_is_one_sentence() -> None:
+    pytest.importorskip("ray", reason="needs Ray: pip install '.[cluster]'")
+    engine = open_engine("cluster", EngineOptions(inner="rules", address="127.0.0.1:1"))
+    with pytest.raises(EngineError, match=r"Cannot reach a Ray cluster at '127.0.0.1:1': .* Check --ray-address."):
+        list(engine.complete([make_request()]))
 
 
 def test_without_requests_no_ray_is_started() -> None:
