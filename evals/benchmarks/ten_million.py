@@ -129,7 +129,7 @@ def render(interview: Interview, options: argparse.Namespace) -> list[str]:
     workers = math.ceil(rate * options.latency / options.concurrency)
     batches = math.ceil(n * interview.request_bytes / BATCH_BYTES)
     lines = [
-        f"{n:,} interviews like the {interview.count:,} of {'the real' if 'VERBATIM_DATA' in os.environ else 'our'} "
+        f"{n:,} interviews like the {interview.count:,} of {'our' if find_corpus() == str(AUTHORED) else 'the real'} "
         f"corpus: {uncached:,.0f} tokens in, {cached:,.0f} from the cache, {out:,.0f} out, each.",
         *(f"  {hours[k]:>9,.0f} h at {limits[k]:,} {k} a minute" for k in hours),
         f"Hours: {hours[slowest]:,.0f}, bound by {slowest}; {rate:,.1f} interviews a second.",

@@ -11,8 +11,6 @@ its file, and the rest goes to another.
 
 import os
 import secrets
-import signal
-import socket
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -26,6 +24,7 @@ from pydantic import ValidationError
 from extract.engines import Completion, Engine, EngineOptions, open_engine
 from extract.engines.account import KINDS, Account
 from extract.engines.cluster_worker import Outcome, Question, Report, Setup, Worker
+from extract.engines.ray_start import start_ray
 from extract.errors import EngineError
 from extract.prompt import Request
 from schemas.record import Failure, Record, Usage
@@ -39,7 +38,6 @@ DEATHS_OF_A_REQUEST = 3
 AT_ONCE = 32
 """Requests in one message to a worker."""
 WAIT_S = 1.0
-CONNECT_S = 10.0
 
 
 def open_cluster(options: EngineOptions) -> "ClusterEngine":
@@ -115,7 +113,7 @@ class _Crew:
 
     def __init__(self, options: EngineOptions, folder: Path | None, run_id: str) -> None:
         self._options = options
-        self._ray, self._started_here = _start_ray(options)
+        self._ray, self._started_here = start_ray(options.address)
         self._account = self._open_account()
         self._setup = Setup(options.inner, replace(options, dry_run=False), _find_keys(options), "", folder, run_id)
         workers = options.workers or sum(1 for node in self._ray.nodes() if node["Alive"])
@@ -268,43 +266,6 @@ class _Crew:
         wanted = {"num_cpus": 0, "max_concurrency": 10_000, "max_restarts": -1, "max_task_retries": -1}
         actor = self._ray.remote(Account).options(**wanted, scheduling_strategy=here)
         return actor.remote(dict(zip(KINDS, given, strict=True)))
-
-
-def _start_ray(options: EngineOptions) -> tuple[Any, bool]:
-    """Ray, connected; and whether it was started here. It sends nothing to anyone, and leaves our signals alone."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    try:
-        import ray
-    except ImportError:
-        raise EngineError("Ray is not installed. Install it with: pip install '.[cluster]'") from None
-    if ray.is_initialized():
-        return ray, False
-    address = options.address or os.environ.get("RAY_ADDRESS") or "local"
-    _check_address(address)
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
-    if address == "local":
-        quiet["include_dashboard"] = False
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        ray.init(address=address, **quiet)
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        reason = (str(error).splitlines() or [repr(error)])[0].rstrip(".")
-        raise EngineError(f"Cannot reach a Ray cluster at {address!r}: {reason}. Check --ray-address.") from None
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    return ray, address == "local"
-
-
-def _check_address(address: str) -> None:
-    """Raises EngineError where nobody listens at HOST:PORT: Ray itself would try for many minutes."""
-    host, _, port = address.rpartition(":")
-    if not port.isdigit() or "://" in address:
-        return
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), CONNECT_S).close()
-    except (OSError, OverflowError) as error:
-        raise EngineError(f"Cannot reach a Ray cluster at {address!r}: {error}. Check --ray-address.") from None
 
 
 def _find_keys(options: EngineOptions) -> Mapping[str, str]:
