@@ -120,7 +120,7 @@ class _Asking:
         self.run_id, self.judge = store.manifest.run_id, judge
         self.prompt = load_judge_prompt(codebook)
         self.pairs = pairs if pairs is not None else load_pairs(codebook)
-        records = [r for r in store.read_records() if only is None or r.transcript_id in only]
+        records = list(store.read_records(only))
         self.failed_records = sum(record.extraction is None for record in records)
         self.items = [
             (record, section, item, self._render(record.transcript_id, section, item))

@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 PROGRAM = "python -m extract"
 AUTHORED = Path(os.path.relpath(Path(__file__).parents[1] / "goldens" / "authored" / "transcripts"))
 
+SHOWN = 200
+"""Interviews that `show RUN` lists without --all."""
 _AFRESH = ("max_cost", "concurrency", "timeout", "base_url", "retry_failed", "dry_run")
 """What a run that goes on may be told anew."""
 
@@ -277,7 +279,7 @@ def demo(options: argparse.Namespace) -> int:
 
     made = options.parse(["run", str(AUTHORED), "--engine", "rules", "--runs", str(options.runs)])
     status, store = run(made), made.store
-    shown = next(record for record in store.read_records() if record.transcript_id == "authored_work_02")
+    shown = next(store.read_records(["authored_work_02"]))
     print()
     print_record(open_console(), shown)
     print(f"\nThe run lies in {store.path}. The other interviews: {PROGRAM} show {store.path}")
@@ -291,16 +293,20 @@ def demo(options: argparse.Namespace) -> int:
 
 
 def show(options: argparse.Namespace) -> int:
-    """All interviews of a run in a table, or one with its quotes."""
+    """The interviews of a run in a table, or one with its quotes."""
     from extract.store import open_run
     from extract.terminal import open_console, print_overview, print_record
 
     store = open_run(options.run, options.runs)
     console = open_console()
     if options.id is None:
-        print_overview(console, store.manifest, store.read_records())
+        limit = None if options.all else SHOWN
+        print_overview(console, store.manifest, islice(store.read_records(), limit))
+        rest = 0 if limit is None else store.count_records() - limit
+        if rest > 0:
+            print(f"\n{rest:,} more. See all with: {PROGRAM} show {quote(options.run)} --all")
         return 0
-    found = [record for record in store.read_records() if record.transcript_id == options.id]
+    found = list(store.read_records([options.id]))
     if not found:
         raise StoreError(
             f"No transcript {options.id!r} in run {store.path.name!r}. List them with: {PROGRAM} show {options.run}"

@@ -1,14 +1,17 @@
-"""The run store: `runs/<run_id>/manifest.json` and an append-only `records.jsonl`, a line per record."""
+"""The run store: `runs/<run_id>/manifest.json` and an append-only `records.jsonl`, a line per record.
 
-import hashlib
+A large run also has `records.index`, which only saves time and is made again where it is missing; see `index.py`.
+"""
+
 import json
 import os
 import secrets
 import shutil
 import threading
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -17,10 +20,13 @@ from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from extract.errors import StoreError
-from schemas.record import Manifest, Record, Usage
+from extract.index import Place, RecordIndex
+from schemas.record import Manifest, Record
 
 RUNS = Path("runs")
 SYNC_EVERY_S = 0.5
+INDEX_EVERY = 1000
+"""Records between two times that the index is brought up to date."""
 _IDENTITY = ("engine", "model", "parameters", "prompt_sha256", "schema_sha256", "codebook_sha256", "source")
 
 
@@ -35,10 +41,9 @@ class RunStore:
         self.path = path
         self.manifest = manifest
         self.notices: list[str] = []
-        self._held: set[bytes] = set()
-        self._failed: set[bytes] = set()
-        self._answers: dict[bytes, int] = {}
-        self._failure_kinds: Counter[str] = Counter()
+        self._index = RecordIndex(path)
+        self._fresh: dict[tuple[str, str], bool] = {}  # (transcript, request) -> failed: not in the index yet
+        self._answers: dict[str, int] = {}  # request -> offset: not in the index yet
         self._end = 0
         self._file = -1
         self._dirty = False
@@ -52,64 +57,54 @@ class RunStore:
 
     # ------------------------------------------------------------ reading
 
-    def read_records(self) -> Iterator[Record]:
-        """The records of the run, the last one of each transcript and repeat, in the file's order."""
-        last: dict[tuple[str, int], int] = {}
-        for offset, line in self._read_lines():
-            if key := _read_key(line):
-                last[key[0], key[1]] = offset
-        wanted = set(last.values())
-        for offset, line in self._read_lines():
-            if offset in wanted:
-                try:
-                    yield Record.model_validate_json(line)
-                except ValidationError:
-                    continue
+    @property
+    def index(self) -> RecordIndex:
+        """Where the records lie, read as far as the files go now."""
+        self._index.catch_up()
+        self._fresh.clear()
+        self._answers.clear()
+        return self._index
+
+    def read_records(self, ids: Iterable[str] | None = None) -> Iterator[Record]:
+        """The records of the run, the last one of each transcript and repeat, in the files' order.
+
+        With `ids`, of these transcripts only: nothing else is read. One record at a time is in memory.
+        """
+        for path, places in groupby(self.index.find_latest(ids), attrgetter("file")):
+            with path.open("rb") as file:
+                for place in places:
+                    file.seek(place.offset)
+                    try:
+                        yield Record.model_validate_json(file.readline())
+                    except ValidationError:
+                        continue
+
+    def count_records(self) -> int:
+        """How many transcripts and repeats the run has a record of."""
+        return self.index.count_latest()
 
     def sum_up(self) -> dict[str, Any]:
         """Counts over the last record of each transcript and repeat; usage and dollars over all of them,
         since an answer that was asked again was paid as well. The keys are the manifest's.
         """
-        failures: dict[tuple[str, int], str] = {}
-        keys = set()
-        usage: Counter[str] = Counter()
-        cost: float | None = 0.0
-        for _, line in self._read_lines():
-            if key := _read_key(line):
-                data = json.loads(line)
-                keys.add(key[:2])
-                failures.pop(key[:2], None)
-                if key[3]:
-                    failures[key[:2]] = data["failure"]["kind"]
-                usage.update(data["usage"])
-                paid = data.get("cost_usd", 0.0 if not data["usage"]["requests"] else None)
-                cost = None if cost is None or paid is None else cost + paid
-        self._failure_kinds = Counter(failures.values())
-        counts = {"records": len(keys), "failures": len(failures)}
-        return {**counts, "usage": Usage.model_validate(usage), "cost_usd": cost}
+        index = self.index
+        usage, cost = index.sum_usage()
+        failures = sum(index.count_failures().values())
+        return {"records": index.count_latest(), "failures": failures, "usage": usage, "cost_usd": cost}
 
     def count_failures(self) -> dict[str, int]:
-        """How many transcripts and repeats failed, by kind, when the run was last summed up."""
-        return dict(self._failure_kinds)
+        """How many transcripts and repeats failed, by kind."""
+        return self.index.count_failures()
 
     def find_answer(self, request_hash: str) -> Record | None:
         """The extraction that this run holds for exactly this request, under whatever transcript id."""
-        offset = self._answers.get(bytes.fromhex(request_hash)[:16])
-        if offset is None:
+        offset = self._answers.get(request_hash)
+        place = self._index.find_answer(request_hash) if offset is None else Place(self.records_path, offset)
+        if place is None:
             return None
-        with self.records_path.open("rb") as file:
-            file.seek(offset)
+        with place.file.open("rb") as file:
+            file.seek(place.offset)
             return Record.model_validate_json(file.readline())
-
-    def _read_lines(self) -> Iterator[tuple[int, bytes]]:
-        if not self.records_path.exists():
-            return
-        offset = 0
-        with self.records_path.open("rb") as file:
-            for line in file:
-                if line.endswith(b"\n"):
-                    yield offset, line
-                offset += len(line)
 
     # ------------------------------------------------------------ writing
 
@@ -117,7 +112,9 @@ class RunStore:
         self._take_lock()
         self._cut_torn_line()
         self._file = os.open(self.records_path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-        self.load_index()
+        self._end = os.fstat(self._file).st_size
+        if damaged := self.index.damaged:
+            self.notices.append(f"{damaged} damaged lines in {self.records_path.name} are asked again.")
         self._syncer = threading.Thread(target=self._sync_often, daemon=True)
         self._syncer.start()
         return self
@@ -128,6 +125,7 @@ class RunStore:
         self._closing.set()
         self._syncer.join()
         self._sync()
+        self.load_index()
         os.close(self._file)
         self._file = -1
         (self.path / "writer.json").unlink(missing_ok=True)
@@ -137,8 +135,10 @@ class RunStore:
 
     def holds(self, transcript_id: str, request_hash: str, *, retry_failed: bool = False) -> bool:
         """Whether the run has a record for this transcript and exactly this request."""
-        key = _digest(transcript_id, request_hash)
-        return key in self._held and not (retry_failed and key in self._failed)
+        failed = self._fresh.get((transcript_id, request_hash))
+        if failed is None:
+            failed = self._index.find_failed(transcript_id, request_hash)
+        return failed is not None and not (retry_failed and failed)
 
     def append(self, record: Record) -> None:
         """Write one record: a whole line in one write, to a store opened with `with`.
@@ -157,8 +157,13 @@ class RunStore:
                 "What was answered before is kept; make room, then run the same command again."
             ) from None
         self._dirty = True
-        self._mark(record.transcript_id, record.request_hash, self._end, failed=record.failure is not None)
+        self._fresh[record.transcript_id, record.request_hash] = record.failure is not None
+        if record.failure is None:
+            self._answers[record.request_hash] = self._end
         self._end += len(line)
+        if len(self._fresh) >= INDEX_EVERY:
+            self._sync()  # the index may not know of a record that a power cut can still take
+            self.load_index()
 
     def check_identity(self, manifest: Manifest) -> None:
         """Raises StoreError where a run to go on with was made otherwise than `manifest` says."""
@@ -176,24 +181,9 @@ class RunStore:
         self.manifest = manifest
         _write_manifest(self.path, manifest)
 
-    def _mark(self, transcript_id: str, request_hash: str, offset: int, *, failed: bool) -> None:
-        key = _digest(transcript_id, request_hash)
-        self._held.add(key)
-        (self._failed.add if failed else self._failed.discard)(key)
-        if not failed:
-            self._answers[bytes.fromhex(request_hash)[:16]] = offset
-
     def load_index(self) -> None:
         """Read which requests the run holds; `with` does it, `holds` without writing needs it."""
-        corrupt = 0
-        for offset, line in self._read_lines():
-            self._end = offset + len(line)
-            if key := _read_key(line):
-                self._mark(key[0], key[2], offset, failed=key[3])
-            else:
-                corrupt += 1
-        if corrupt:
-            self.notices.append(f"{corrupt} damaged lines in {self.records_path.name} are asked again.")
+        _ = self.index
 
     def _cut_torn_line(self) -> None:
         """Drop what follows the last line end: the start of a record that was never finished."""
@@ -324,22 +314,6 @@ def _find_last_line_end(file: Any, end: int) -> int:
             return int(start + found + 1)
         end = start
     return 0
-
-
-def _read_key(line: bytes) -> tuple[str, int, str, bool] | None:
-    """(transcript id, repeat, request hash, failed) of a line; None where it is no record."""
-    try:
-        data = json.loads(line)
-        if "usage" not in data or len(bytes.fromhex(data["request_hash"])) != 32:
-            return None
-        return data["transcript_id"], data["repeat"], data["request_hash"], "failure" in data
-    except (ValueError, KeyError, TypeError):
-        return None
-
-
-def _digest(transcript_id: str, request_hash: str) -> bytes:
-    key = f"{request_hash}\0{transcript_id}".encode("utf-8", "surrogatepass")
-    return hashlib.blake2b(key, digest_size=16).digest()
 
 
 def _read_pid(writer: Path) -> str:
