@@ -116,9 +116,21 @@ def share_sentence(a: Sequence[StoredSpan], b: Sequence[StoredSpan]) -> bool:
 
 def find_overlap(a: Sequence[StoredSpan], b: Sequence[StoredSpan]) -> float:
     """Jaccard overlap of the characters of two lists of spans, 0 to 1; 0 where both are empty."""
-    left = {position for start, end in a for position in range(start, end)}
-    right = {position for start, end in b for position in range(start, end)}
-    return len(left & right) / len(left | right) if left or right else 0.0
+    left, right = _merge(a), _merge(b)
+    shared = sum(max(0, min(end, last) - max(start, first)) for start, end in left for first, last in right)
+    whole = sum(end - start for start, end in (*left, *right)) - shared
+    return shared / whole if whole else 0.0
+
+
+def _merge(spans: Sequence[StoredSpan]) -> list[StoredSpan]:
+    """The same characters as spans that do not overlap."""
+    merged: list[StoredSpan] = []
+    for start, end in sorted(spans):
+        if merged and start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((start, end))
+    return merged
 
 
 # ---------------------------------------------------------------- one form for both sides

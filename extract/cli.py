@@ -1,4 +1,4 @@
-"""The command line: `python -m extract run|show|runs|schema|codebook|prompt`. Errors end here, in one line."""
+"""The command line: `python -m extract run|show|report|runs|batches|export|schema|codebook ...`. Errors end here."""
 
 import argparse
 import os
@@ -11,7 +11,8 @@ from extract import commands
 from extract.commands import AUTHORED, PROGRAM
 from extract.errors import VerbatimError
 
-ENGINE_NAMES = ("claude", "provider", "replay", "rules")
+ENGINE_NAMES = ("batches", "claude", "provider", "replay", "rules")
+EXPORT_FORMATS = ("csv", "jsonl", "parquet", "datasets", "xlsx", "qdpx", "qdc")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -67,8 +68,16 @@ def build_parser() -> argparse.ArgumentParser:
     show.add_argument("id", nargs="?", metavar="ID", help="a transcript id")
     show.add_argument("--all", action="store_true", help=f"list all interviews, not only the first {commands.SHOWN}")
     show.set_defaults(function=commands.show)
+    _add_report(subparsers)
     runs = subparsers.add_parser("runs", help="the runs, oldest first")
     runs.set_defaults(function=commands.runs)
+    batches = subparsers.add_parser("batches", help="the batches of a run and how they are doing")
+    batches.add_argument(
+        "run", nargs="?", default="last", metavar="RUN", help="a run id, its folder, or 'last' (default)"
+    )
+    batches.add_argument("--offline", action="store_true", help="say what is known here; ask the provider nothing")
+    batches.add_argument("--cancel", action="store_true", help="ask the provider to end those that are in progress")
+    batches.set_defaults(function=commands.batches)
     for name, function, text in (
         ("schema", commands.schema, "the JSON schema that a model's answer follows"),
         ("codebook", commands.codebook, "the codebook as people read it"),
@@ -84,9 +93,45 @@ def build_parser() -> argparse.ArgumentParser:
     _add_prompt(prompt)
     demo = subparsers.add_parser("demo", help="extract the authored interviews with rules, and show one")
     demo.set_defaults(function=commands.demo)
-    for command in (show, runs, demo):
+    _add_export(subparsers)
+    for command in (show, runs, batches, demo):
         _add_runs(command)
+    _add_import_codebook(subparsers)
     return parser
+
+
+def _add_export(subparsers: Any) -> None:
+    export = subparsers.add_parser(
+        "export", help="a run as csv, jsonl, parquet, xlsx, a folder for datasets, or a REFI-QDA project or codebook"
+    )
+    export.set_defaults(function=commands.export)
+    export.add_argument("run", metavar="RUN", help="a run id, its folder, or 'last'")
+    export.add_argument(
+        "--to", required=True, choices=EXPORT_FORMATS, help="qdpx: codings on the texts; qdc: the codebook"
+    )
+    export.add_argument("--out", type=Path, metavar="PATH", help="where to (default: exports/ in the run's folder)")
+    export.add_argument("--force", action="store_true", help="replace what is there")
+    export.add_argument("--redact", action="store_true", help="leave quotes and summaries out")
+    export.add_argument("--codebook", metavar="FILE", help="the run's codebook (default: as its command named it)")
+    project = export.add_argument_group("qdpx")
+    project.add_argument(
+        "--source", metavar="SOURCE", help="where the interviews lie now (default: as the run read them)"
+    )
+    project.add_argument("--all-repeats", action="store_true", help="every repeat as a coder (default: only the first)")
+    project.add_argument("--crlf", action="store_true", help="texts with Windows line ends")
+    _add_runs(export)
+
+
+def _add_import_codebook(subparsers: Any) -> None:
+    command = subparsers.add_parser("import-codebook", help="a codebook.toml from a .qdc, .csv or .toml")
+    command.set_defaults(function=commands.import_codebook)
+    command.add_argument("file", type=Path, metavar="FILE", help="a .qdc, .csv (section, code, definition) or .toml")
+    command.add_argument("--out", type=Path, metavar="FILE", help="where to (default: standard output)")
+    command.add_argument("--force", action="store_true", help="replace what is there")
+    text = "which section a name of the file belongs to, e.g. 'Worries=concerns' (repeatable)"
+    command.add_argument("--map", metavar="NAME=SECTION", action="append", default=[], help=text)
+    command.add_argument("--title", help="the codebook's title (default: the file's name)")
+    command.add_argument("--version", help="the codebook's version (default: 1)")
 
 
 def _add_run(subparsers: Any) -> None:
@@ -119,6 +164,30 @@ def _add_run(subparsers: Any) -> None:
     plan.add_argument("--retry-failed", action="store_true", help="ask again for what failed")
     plan.add_argument("--new", action="store_true", help="begin a new run even if the same command began one")
     plan.add_argument("--dry-run", action="store_true", help="say how many requests, tokens and dollars; ask nothing")
+
+
+def _add_report(subparsers: Any) -> None:
+    report = subparsers.add_parser("report", help="one HTML file: findings, quotes, interviews, how the run went")
+    report.set_defaults(function=commands.report)
+    report.add_argument("run", metavar="RUN", help="a run id, its folder, or 'last'")
+    report.add_argument("--out", type=Path, metavar="FILE", help="where to write it (default: report.html in the run)")
+    report.add_argument("--source", metavar="SOURCE", help="where the interviews lie now (default: as the run says)")
+    report.add_argument(
+        "--min-cell",
+        type=_positive,
+        default=1,
+        metavar="N",
+        help="leave out every number of fewer than N interviews (default: 1; 5 to publish)",
+    )
+    report.add_argument("--redact", action="store_true", help="leave out quotes, summaries and interviews")
+    report.add_argument(
+        "--sample",
+        type=_positive,
+        default=2500,
+        metavar="N",
+        help="hold at most N interviews, drawn at random (default: 2500)",
+    )
+    _add_runs(report)
 
 
 def _add_source(parser: argparse.ArgumentParser, default: str | None) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from extract.errors import StoreError
+from extract.errors import ExportError, SourceError, StoreError
 
 if TYPE_CHECKING:
     from extract.engines import Engine, EngineOptions
@@ -49,6 +49,7 @@ def run(options: argparse.Namespace) -> int:
     from extract.engines import open_engine
     from extract.pipeline import Plan, describe_run
     from extract.store import find_run
+    from extract.terminal import say
 
     prompt, source = _load_prompt(options), _make_source(options)
     engine = open_engine(options.engine, _engine_options(options))
@@ -64,7 +65,7 @@ def run(options: argparse.Namespace) -> int:
     if store is not None:
         store.check_identity(manifest)
     elif not options.new:
-        store = find_run(options.runs, manifest)
+        store = find_run(options.runs, manifest, say)
     if options.dry_run:
         return _estimate(source, prompt, engine, store, plan)
     found = _read_ahead(source)
@@ -140,7 +141,7 @@ def _extract(found: "_Found", prompt: "Prompt", engine: "Engine", store: "RunSto
             say(notice)
         store.write_manifest(store.manifest.model_copy(update={"status": "running"}))
         progress = Progress(plan, found.total and found.total * plan.repeats, lambda: getattr(engine, "trouble", None))
-        restore = _catch_signals(plan)
+        restore = _catch_signals(plan, engine)
         try:
             for _ in run_extraction(found.transcripts, prompt, engine, store, plan):
                 progress.update()
@@ -177,14 +178,21 @@ def _conclude(store: "RunStore", plan: "Plan") -> None:
     say(f"Run: {store.path}   Look at it with: {PROGRAM} show {store.path}")
 
 
-def _catch_signals(plan: "Plan") -> Callable[[], None]:
-    """First Ctrl-C or SIGTERM: finish what is in flight. Second: stop at once."""
+def _catch_signals(plan: "Plan", engine: "Engine") -> Callable[[], None]:
+    """First Ctrl-C or SIGTERM: finish what is in flight, or leave it to a provider that goes on by itself.
+    Second: stop at once.
+    """
+    from extract.engines import LastingEngine
     from extract.terminal import say
 
     def handle(_number: int, _frame: Any) -> None:
         if plan.stopped:
             raise KeyboardInterrupt
         plan.stop("Ctrl-C")
+        if isinstance(engine, LastingEngine):
+            engine.stop()
+            say("\nStopping. What was sent goes on at the provider; going on with the run collects it.")
+            return
         say(f"\nFinishing the {plan.in_flight} requests in flight; Ctrl-C again stops at once.")
 
     def restore() -> None:
@@ -249,6 +257,7 @@ def _name_source(source: "Source") -> str:
 def _engine_options(options: argparse.Namespace) -> "EngineOptions":
     from extract.engines import EngineOptions
     from extract.store import open_run
+    from extract.terminal import say
 
     return EngineOptions(
         model=options.model,
@@ -258,6 +267,7 @@ def _engine_options(options: argparse.Namespace) -> "EngineOptions":
         base_url=options.base_url,
         run=str(open_run(options.replayed, options.runs).path) if options.replayed else None,
         dry_run=options.dry_run,
+        say=say,
     )
 
 
@@ -316,16 +326,66 @@ def show(options: argparse.Namespace) -> int:
     return 0
 
 
+def report(options: argparse.Namespace) -> int:
+    """One HTML file of a run, and where it lies."""
+    from extract.report.writing import Wish, write_report
+    from extract.store import open_run
+    from extract.terminal import say
+
+    store = open_run(options.run, options.runs)
+    out = options.out or store.path / "report.html"
+    first = _read_command(options, store.manifest)
+    wish = Wish(least=options.min_cell, redact=options.redact, sample=options.sample)
+    source = None if first.source == "-" else _make_source(first)
+    write_report(store, source, _find_codebook(first), out=out, wish=wish, notify=say)
+    print(f"Report: {out} ({out.stat().st_size / 1e6:.1f} MB)")
+    return 0
+
+
+def _read_command(options: argparse.Namespace, manifest: "Manifest") -> argparse.Namespace:
+    """The command that made a run, its source as it lies now."""
+    words = manifest.command
+    command = words if words and words[0] == "run" else ("run", manifest.source)
+    first: argparse.Namespace = options.parse(command)
+    first.source = options.source or manifest.source
+    return first
+
+
+def _find_codebook(options: argparse.Namespace) -> "Codebook":
+    """The codebook of a command, or the one that ships with this where its file is gone."""
+    from schemas.codebook import CodebookError, load_codebook
+
+    try:
+        return _load_codebook(options)
+    except CodebookError:
+        return load_codebook()
+
+
 def runs(options: argparse.Namespace) -> int:
     """The runs of a folder in a table."""
     from extract.store import list_runs
-    from extract.terminal import open_console, print_runs
+    from extract.terminal import open_console, print_runs, say
 
-    stores = list_runs(options.runs)
+    stores = list_runs(options.runs, say)
     if not stores:
         print(f"No runs in {str(options.runs)!r} yet. Make one with: {PROGRAM} run SOURCE")
         return 0
     print_runs(open_console(), [store.manifest for store in stores])
+    return 0
+
+
+def batches(options: argparse.Namespace) -> int:
+    """The batches of a run; with a key, as the provider has them now."""
+    from extract.batches import list_batches, print_batches
+    from extract.store import open_run
+
+    store = open_run(options.run, options.runs)
+    base_url = options.parse(store.manifest.command).base_url if store.manifest.command else None
+    found = list_batches(store, base_url, offline=options.offline, cancel=options.cancel)
+    if not found:
+        print(f"Run {store.path.name!r} has sent no batches. Send some with: {PROGRAM} run SOURCE --engine batches")
+        return 0
+    print_batches(found)
     return 0
 
 
@@ -363,4 +423,87 @@ def prompt(options: argparse.Namespace) -> int:
     print(f"\n----- user (about {estimate_tokens(request.user)} tokens) -----")
     print(request.user)
     print(f"\n----- schema: about {estimate_tokens(schema)} tokens; see {PROGRAM} schema -----")
+    return 0
+
+
+# ---------------------------------------------------------------- exchange
+
+
+def export(options: argparse.Namespace) -> int:
+    """A run as files that other programs open."""
+    from extract import exports
+    from extract.store import open_run
+
+    store = open_run(options.run, options.runs)
+    plan = exports.ExportPlan(
+        format=options.to,
+        out=options.out,
+        force=options.force,
+        redact=options.redact,
+        all_repeats=options.all_repeats,
+        crlf=options.crlf,
+    )
+    if plan.format in exports.FOLDERS:
+        path, counts = exports.export_tables(store, plan)
+    elif plan.format == "qdpx":
+        transcripts = _load_run_transcripts(store, options)
+        path, counts = exports.export_project(store, plan, _load_run_codebook(store, options), transcripts)
+    else:
+        write = exports.export_workbook if plan.format == "xlsx" else exports.export_codebook
+        path, counts = write(store, plan, _load_run_codebook(store, options))
+    print(f"{path}: {', '.join(f'{name} {count:,}' for name, count in counts.items())}")
+    return 0
+
+
+def _load_run_codebook(store: "RunStore", options: argparse.Namespace) -> "Codebook":
+    """The codebook that a run was made with, or the one that `--codebook` names in its place."""
+    from extract.terminal import say
+
+    first = options.parse(store.manifest.command or ["run"])
+    codebook = _load_codebook(options if options.codebook else first)
+    if codebook.hash != store.manifest.codebook_sha256:
+        if not options.codebook:
+            raise ExportError("The codebook was changed since the run was made. Name the one of then with --codebook.")
+        say(
+            f"{options.codebook!r} is not the codebook of the run, whose version was "
+            f"{store.manifest.codebook_version!r}. It is used as you named it."
+        )
+    return codebook
+
+
+def _load_run_transcripts(store: "RunStore", options: argparse.Namespace) -> "Iterator[Transcript | BadTranscript]":
+    """The interviews that a run read, from where it read them or from `--source`."""
+    from extract.terminal import say
+    from extract.transcripts import load_transcripts
+
+    first = _read_command(options, store.manifest)
+    if first.source == "-" and not options.source:
+        raise ExportError("The run read its interviews from standard input. Name where they lie now with --source.")
+    try:
+        yield from load_transcripts(_make_source(first), say)
+    except SourceError as error:
+        raise ExportError(f"{error} Or name where the interviews lie now with --source.") from None
+
+
+def import_codebook(options: argparse.Namespace) -> int:
+    """A researcher's codebook as codebook.toml, to a file or standard output."""
+    from extract import codebooks
+    from extract.exports import check_target
+    from extract.terminal import say
+
+    mapping = codebooks.parse_mapping(options.map)
+    codebook, notices = codebooks.import_codebook(options.file, mapping, title=options.title, version=options.version)
+    for notice in notices:
+        say(notice)
+    text = codebooks.render_codebook_toml(codebook)
+    if options.out is None:
+        print(text, end="")
+        return 0
+    check_target(options.out, force=options.force)
+    try:
+        options.out.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ExportError(f"Cannot write {str(options.out)!r}: {error.strerror}. Name another with --out.") from None
+    count = sum(len(section.codes) for section in codebook.sections)
+    print(f"{options.out}: {count} codes. Use it with: {PROGRAM} run SOURCE --codebook {options.out}")
     return 0

@@ -7,7 +7,8 @@
     ├── EngineError       an engine that cannot be opened, or an account that a provider turns away
     ├── StoreError        a run that is missing, locked, or belongs to something else
     ├── GoldenError       a golden that is missing, malformed or stale
-    └── EvaluationError   runs that cannot be scored, compared or accepted as a baseline
+    ├── EvaluationError   runs that cannot be scored, compared or accepted as a baseline
+    └── ExportError       an export that cannot be written, or a file that cannot be imported
 
 `schemas.codebook.CodebookError` and `schemas.draft.DraftError` stand apart, since schemas import
 nothing from here; the command line treats a CodebookError like these.
@@ -44,3 +45,7 @@ class GoldenError(VerbatimError):
 
 class EvaluationError(VerbatimError):
     """Runs cannot be scored, compared, or accepted as a baseline."""
+
+
+class ExportError(VerbatimError):
+    """An export cannot be written, or a file cannot be imported."""

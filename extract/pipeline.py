@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from extract.engines import Completion, Engine
+from extract.engines import Completion, Engine, LastingEngine
 from extract.grounding import ground_draft
 from extract.prompt import Prompt, PromptVersion, Request, estimate_tokens
 from extract.store import RunStore, now
@@ -32,6 +32,8 @@ def run_extraction(
 
 def run_requests(requests: Iterable[Request], engine: Engine, store: RunStore, plan: "Plan") -> Iterator[Record]:
     """Ask everything that the store does not hold yet; yield each record once it is stored."""
+    if isinstance(engine, LastingEngine):
+        engine.attach(store)
     pending = _find_pending(requests, store, plan)
     while plan.begin_round():
         for completion in engine.complete(plan.admit(pending)):

@@ -3,12 +3,13 @@
 A large run also has `records.index`, which only saves time and is made again where it is missing; see `index.py`.
 """
 
+import contextlib
 import json
 import os
 import secrets
 import shutil
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from itertools import groupby
 from operator import attrgetter
@@ -47,6 +48,7 @@ class RunStore:
         self._end = 0
         self._file = -1
         self._dirty = False
+        self._trouble: StoreError | None = None
         self._closing = threading.Event()
         self._lock = FileLock(path / "lock")
 
@@ -70,14 +72,19 @@ class RunStore:
 
         With `ids`, of these transcripts only: nothing else is read. One record at a time is in memory.
         """
+        for line in self.read_lines(ids):
+            try:
+                yield Record.model_validate_json(line)
+            except ValidationError:
+                continue
+
+    def read_lines(self, ids: Iterable[str] | None = None) -> Iterator[bytes]:
+        """The lines of those records as they stand in the files, for a pass over very many."""
         for path, places in groupby(self.index.find_latest(ids), attrgetter("file")):
             with path.open("rb") as file:
                 for place in places:
                     file.seek(place.offset)
-                    try:
-                        yield Record.model_validate_json(file.readline())
-                    except ValidationError:
-                        continue
+                    yield file.readline()
 
     def count_records(self) -> int:
         """How many transcripts and repeats the run has a record of."""
@@ -111,7 +118,11 @@ class RunStore:
     def __enter__(self) -> "RunStore":
         self._take_lock()
         self._cut_torn_line()
-        self._file = os.open(self.records_path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        try:
+            self._file = os.open(self.records_path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        except OSError as error:
+            self._lock.release()
+            raise self._explain(error) from None
         self._end = os.fstat(self._file).st_size
         if damaged := self.index.damaged:
             self.notices.append(f"{damaged} damaged lines in {self.records_path.name} are asked again.")
@@ -129,9 +140,13 @@ class RunStore:
         os.close(self._file)
         self._file = -1
         (self.path / "writer.json").unlink(missing_ok=True)
-        if error is not None and self._end == 0:  # it failed before it held anything: nobody will go on with it
-            shutil.rmtree(self.path, ignore_errors=True)
+        if error is not None and self._end == 0 and self._holds_nothing_else():
+            shutil.rmtree(self.path, ignore_errors=True)  # it failed before it began: nobody will go on with it
         self._lock.release()
+
+    def _holds_nothing_else(self) -> bool:
+        """Whether no engine keeps anything in the run's folder, such as what it has sent and not collected."""
+        return {path.name for path in self.path.iterdir()} <= {"manifest.json", "records.jsonl", "lock"}
 
     def holds(self, transcript_id: str, request_hash: str, *, retry_failed: bool = False) -> bool:
         """Whether the run has a record for this transcript and exactly this request."""
@@ -152,10 +167,9 @@ class RunStore:
                 raise OSError(28, "No space left on device")
         except OSError as error:
             self._cut_torn_line()
-            raise StoreError(
-                f"Cannot write to {str(self.records_path)!r}: {error.strerror}. "
-                "What was answered before is kept; make room, then run the same command again."
-            ) from None
+            raise self._explain(error) from None
+        if self._trouble:
+            raise self._trouble
         self._dirty = True
         self._fresh[record.transcript_id, record.request_hash] = record.failure is not None
         if record.failure is None:
@@ -164,6 +178,12 @@ class RunStore:
         if len(self._fresh) >= INDEX_EVERY:
             self._sync()  # the index may not know of a record that a power cut can still take
             self.load_index()
+
+    def _explain(self, error: OSError) -> StoreError:
+        return StoreError(
+            f"Cannot write to {str(self.records_path)!r}: {error.strerror}. "
+            "What was answered before is kept; make room, then run the same command again."
+        )
 
     def check_identity(self, manifest: Manifest) -> None:
         """Raises StoreError where a run to go on with was made otherwise than `manifest` says."""
@@ -211,16 +231,24 @@ class RunStore:
             ) from None
         if writer.exists():
             self.notices.append(f"Taking over from process {_read_pid(writer)}, which ended without a word.")
-        writer.write_text(json.dumps({"pid": os.getpid(), "since": now()}))
+        with contextlib.suppress(OSError):  # on a full disk nobody learns the number, but the lock holds
+            writer.write_text(json.dumps({"pid": os.getpid(), "since": now()}))
 
     def _sync_often(self) -> None:
         while not self._closing.wait(SYNC_EVERY_S):
-            self._sync()
+            try:
+                self._sync()
+            except StoreError as error:
+                self._trouble = error  # the next append says it
 
     def _sync(self) -> None:
+        """Raises StoreError where the disk refuses it."""
         if self._dirty:
             self._dirty = False
-            os.fsync(self._file)
+            try:
+                os.fsync(self._file)
+            except OSError as error:
+                raise self._explain(error) from None
 
 
 def now() -> str:
@@ -245,24 +273,51 @@ def create_run(runs: Path, manifest: Manifest) -> RunStore:
     return store
 
 
-def find_run(runs: Path, manifest: Manifest) -> RunStore | None:
-    """The newest run that the same command began, or None."""
+def _say_nothing(_sentence: str) -> None:
+    pass
+
+
+def find_run(runs: Path, manifest: Manifest, notice: Callable[[str], None] = _say_nothing) -> RunStore | None:
+    """The newest run that the same command began, or None. `notice` is told of runs that cannot be read.
+
+    Raises StoreError where that command's run is there but cannot be read: another one would be paid again.
+    """
     wanted = manifest.model_dump(include=set(_IDENTITY))
-    for store in reversed(list_runs(runs)):
+    for path in reversed(_find_manifests(runs)):
+        try:
+            store = open_run(path.parent)
+        except StoreError as error:
+            if _begins_alike(path, wanted):
+                raise StoreError(f"{error} To pay for everything again, begin another run with --new.") from None
+            notice(str(error))
+            continue
         if store.manifest.model_dump(include=set(_IDENTITY)) == wanted:
             return store
     return None
 
 
-def list_runs(runs: Path = RUNS) -> list[RunStore]:
-    """All readable runs of a folder, oldest first."""
+def _begins_alike(path: Path, wanted: dict[str, Any]) -> bool:
+    """Whether a manifest that this version cannot open is of the same command, as far as it can be told."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        return all(data.get(name) == value for name, value in wanted.items())
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
+def list_runs(runs: Path = RUNS, notice: Callable[[str], None] = _say_nothing) -> list[RunStore]:
+    """All readable runs of a folder, oldest first. `notice` is told of those that cannot be read."""
     found = []
-    for path in sorted(runs.glob("*/manifest.json"), key=_find_age):
+    for path in _find_manifests(runs):
         try:
             found.append(open_run(path.parent))
-        except StoreError:
-            continue
+        except StoreError as error:
+            notice(str(error))
     return found
+
+
+def _find_manifests(runs: Path) -> list[Path]:
+    return sorted(runs.glob("*/manifest.json"), key=_find_age)
 
 
 def _find_age(manifest: Path) -> tuple[str, int]:
@@ -299,8 +354,11 @@ def _write_manifest(path: Path, manifest: Manifest) -> None:
             os.fsync(file.fileno())
         fresh.replace(path / "manifest.json")
     except OSError as error:
+        with contextlib.suppress(OSError):
+            fresh.unlink(missing_ok=True)
         raise StoreError(
-            f"Cannot write in {str(path)!r}: {error.strerror}. Make room or check its permissions."
+            f"Cannot write in {str(path)!r}: {error.strerror}. What was answered before is kept; "
+            "make room or check its permissions, then run the same command again."
         ) from None
 
 

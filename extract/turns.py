@@ -35,8 +35,10 @@ class Labels:
 DEFAULT_LABELS = Labels()
 
 
-def parse_transcript(text: str, *, id: str, cohort: str | None = None, labels: Labels = DEFAULT_LABELS) -> Transcript:
-    """Turn the text of one interview into turns and sentences.
+def parse_transcript(
+    text: str, *, id: str, cohort: str | None = None, labels: Labels = DEFAULT_LABELS, sentences: bool = True
+) -> Transcript:
+    """Turn the text of one interview into turns and, unless `sentences` is False, their sentences.
 
     Every span holds `transcript.text[start:end]`. Raises TranscriptError for an empty text and for
     one without an interviewee's turn.
@@ -44,8 +46,8 @@ def parse_transcript(text: str, *, id: str, cohort: str | None = None, labels: L
     text = normalise_text(text)
     if not text:
         raise TranscriptError("the text is empty. Remove the row or fill it.")
-    turns = _split_turns(text, labels)
-    if not any(turn.sentences for turn in turns):
+    turns = _split_turns(text, labels, sentences=sentences)
+    if not any(turn.speaker == "interviewee" and turn.start < turn.end for turn in turns):
         raise TranscriptError(_explain_no_interviewee(text, labels))
     return Transcript(id=id, text=text, turns=tuple(turns), cohort=cohort)
 
@@ -87,7 +89,7 @@ def _mend_encoding(text: str) -> str:
     return ftfy.fix_text(text, config)
 
 
-def _split_turns(text: str, labels: Labels) -> list[Turn]:
+def _split_turns(text: str, labels: Labels, *, sentences: bool) -> list[Turn]:
     marks = list(labels.pattern.finditer(text))
     counts: dict[Speaker, int] = {"interviewer": 0, "interviewee": 0}
     turns = []
@@ -97,8 +99,8 @@ def _split_turns(text: str, labels: Labels) -> list[Turn]:
         counts[speaker] += 1
         start, end = _trim(text, mark.end(), last)
         turn_id = f"{'I' if speaker == 'interviewer' else 'U'}{counts[speaker]}"
-        sentences = _split_sentences(text, start, end, turn_id) if speaker == "interviewee" else ()
-        turns.append(Turn(turn_id, speaker, start, end, sentences))
+        said = _split_sentences(text, start, end, turn_id) if sentences and speaker == "interviewee" else ()
+        turns.append(Turn(turn_id, speaker, start, end, said))
     return turns
 
 

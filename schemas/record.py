@@ -18,9 +18,12 @@ FailureKind = Literal[
     "server_error",
     "connection",
     "timeout",
+    "expired",
+    "canceled",
     "not_in_run",
 ]
-"""Why there is no extraction. `unreadable` is the transcript's fault, the others happened on the way."""
+"""Why there is no extraction. `unreadable` is the transcript's fault, the others happened on the way;
+`expired` and `canceled` are what a batch can do to a request."""
 
 RunStatus = Literal["running", "complete", "stopped"]
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from evals.matching import find_overlap, match_section, share_sentence
 from evals.tests.samples import make_item
-from schemas.golden import GoldenItem
+from schemas.golden import GoldenItem, StoredSpan
 
 SPANS = st.lists(st.integers(0, 30).map(lambda n: (n * 10, n * 10 + 9)), min_size=1, max_size=4, unique=True)
 ITEMS = st.lists(
@@ -102,3 +102,12 @@ def test_overlap_is_the_jaccard_of_characters() -> None:
     assert find_overlap([(0, 10)], [(5, 15)]) == 5 / 15
     assert find_overlap([(0, 10), (20, 30)], [(20, 30), (0, 10)]) == 1
     assert find_overlap([], []) == 0
+
+
+OVERLAPPING = st.lists(st.tuples(st.integers(0, 20), st.integers(0, 20)).map(sorted).map(tuple), max_size=4)
+
+
+@given(OVERLAPPING, OVERLAPPING)
+def test_overlap_counts_every_character_once(a: list[StoredSpan], b: list[StoredSpan]) -> None:
+    left, right = ({n for start, end in spans for n in range(start, end)} for spans in (a, b))
+    assert find_overlap(a, b) == (len(left & right) / len(left | right) if left | right else 0)

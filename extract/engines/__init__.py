@@ -4,10 +4,10 @@ Only this package knows a provider. To add an engine, write a module with a clas
 attributes and the method of `Engine`, and name it in `ENGINES`.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from pydantic import BaseModel
 
@@ -15,7 +15,11 @@ from extract.errors import EngineError
 from extract.prompt import Request
 from schemas.record import Failure, Usage
 
+if TYPE_CHECKING:
+    from extract.store import RunStore
+
 ENGINES = {
+    "batches": "extract.engines.batches:open_batches",
     "claude": "extract.engines.claude:open_claude",
     "provider": "extract.engines.provider:open_provider",
     "replay": "extract.engines.replay:open_replay",
@@ -58,13 +62,29 @@ class Engine(Protocol):
         """
 
 
+@runtime_checkable
+class LastingEngine(Engine, Protocol):
+    """An engine whose requests go on without the process that sent them."""
+
+    def attach(self, store: "RunStore") -> None:
+        """Keep what is on its way in this run's folder, and go on with what is there already."""
+
+    def stop(self) -> None:
+        """Wait for nothing any more; what was sent goes on and is collected by a later `complete`."""
+
+
+def _say_nothing(message: str) -> None:
+    """Where nobody listens."""
+
+
 @dataclass(frozen=True)
 class EngineOptions:
     """What a user can say about an engine; each engine takes what it knows.
 
     `timeout_s` bounds one request, `base_url` is another address of the same API, `run` is the
     folder of the run that `replay` reads. Nothing is asked of an engine opened with `dry_run`, so it
-    needs no key.
+    needs no key. `batch_requests` and `batch_bytes` bound one batch, `poll_s` is the first wait between
+    two looks at it. `say` hears what an engine does while nothing comes back.
     """
 
     model: str | None = None
@@ -75,6 +95,10 @@ class EngineOptions:
     run: str | None = None
     give_up_s: float = 900.0
     dry_run: bool = False
+    batch_requests: int = 100_000
+    batch_bytes: int = 256_000_000
+    poll_s: float = 5.0
+    say: Callable[[str], None] = _say_nothing
 
 
 def open_engine(name: str, options: EngineOptions = EngineOptions()) -> Engine:

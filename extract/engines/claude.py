@@ -1,7 +1,6 @@
 """Claude through the anthropic SDK: async, aiohttp, native structured output, prompt caching."""
 
 import json
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -19,6 +18,7 @@ from extract.engines.live import (
 )
 from extract.engines.prices import open_prices
 from extract.errors import EngineError
+from extract.keys import find_key
 from extract.prompt import Request
 from schemas.record import Usage
 
@@ -27,8 +27,8 @@ STOPS = {"refusal": "refusal", "max_tokens": "max_tokens", "model_context_window
 
 
 def open_claude(options: EngineOptions) -> LiveEngine:
-    """The `claude` engine. Raises EngineError without ANTHROPIC_API_KEY."""
-    key = os.environ.get("ANTHROPIC_API_KEY", "").strip()
+    """The `claude` engine. Raises EngineError without a key."""
+    key = find_key("ANTHROPIC_API_KEY", options.say)
     if not key and not options.dry_run:
         raise EngineError("No key for Claude. Set ANTHROPIC_API_KEY, or choose --engine rules, which needs none.")
     model = options.model or DEFAULT_MODEL
@@ -58,39 +58,49 @@ async def _connect(options: EngineOptions, model: str, key: str) -> AsyncIterato
 
 
 class _Sender:
+    """Sends through the SDK's client, with bodies of our own making.
+
+    System part and schema are the same for all requests of a run, and long. They are encoded once;
+    `messages.create` would copy and encode each node of them every time, which takes longer than all the rest.
+    """
+
     def __init__(self, client: Any, model: str, max_tokens: int) -> None:
         self.client, self.model, self.max_tokens = client, model, max_tokens
-        self._schemas: dict[str, Any] = {}
+        self._heads: dict[tuple[str, str], bytes] = {}
 
     async def send(self, request: Request, corrections: list[Correction]) -> Reply:
         import anthropic
+        import httpx2
 
+        body = self._find_head(request) + _encode(render_messages(request, corrections)) + b"}"
+        headers = {"content-type": "application/json"}
         try:
-            raw = await self.client.messages.with_raw_response.create(
-                model=self.model,
-                max_tokens=self.max_tokens,
-                system=[{"type": "text", "text": request.system, "cache_control": {"type": "ephemeral"}}],
-                messages=render_messages(request, corrections),
-                output_config={"format": {"type": "json_schema", "schema": self._find_schema(request)}},
+            raw = await self.client.post(
+                "/v1/messages", cast_to=httpx2.Response, content=body, options={"headers": headers}
             )
-            return parse_message(json.loads(await raw.read()), raw.headers)
-        except anthropic.APIStatusError as error:
-            wait = parse_retry_after(error.response.headers.get("retry-after"))
-            raise classify_status(error.status_code, _find_message(error), wait) from None
-        except anthropic.APITimeoutError:
-            raise ProviderError("timeout", "No answer in time.", retry=True) from None
-        except anthropic.APIConnectionError as error:
-            raise ProviderError("connection", f"The connection broke: {error.__cause__!r}.", retry=True) from None
-        except ValueError:
-            raise ProviderError("server_error", "The provider's answer was not JSON.", retry=True) from None
+            return parse_message(json.loads(raw.content), raw.headers)
+        except (anthropic.APIError, ValueError) as error:
+            raise explain_error(error) from None
 
-    def _find_schema(self, request: Request) -> Any:
-        """The schema as the API takes it; the same object for all requests of a run."""
+    def _find_head(self, request: Request) -> bytes:
+        """The body up to its messages."""
         import anthropic
 
-        if request.format.hash not in self._schemas:
-            self._schemas[request.format.hash] = anthropic.transform_schema(request.format.json_schema)
-        return self._schemas[request.format.hash]
+        key = (request.format.hash, request.system)
+        if key not in self._heads:
+            schema = anthropic.transform_schema(request.format.json_schema)
+            head = {
+                "model": self.model,
+                "max_tokens": self.max_tokens,
+                "system": [{"type": "text", "text": request.system, "cache_control": {"type": "ephemeral"}}],
+                "output_config": {"format": {"type": "json_schema", "schema": schema}},
+            }
+            self._heads[key] = _encode(head)[:-1] + b',"messages":'
+        return self._heads[key]
+
+
+def _encode(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 
 
 def parse_message(message: dict[str, Any], headers: Any) -> Reply:
@@ -111,7 +121,22 @@ def parse_message(message: dict[str, Any], headers: Any) -> Reply:
         raise ValueError(f"not a message: {error!r}") from None
 
 
-def _find_message(error: Any) -> str:
+def explain_error(error: Exception) -> ProviderError:
+    """The ProviderError of an exception of the SDK. Raises EngineError for what no request can get past."""
+    import anthropic
+
+    if isinstance(error, anthropic.APIStatusError):
+        wait = parse_retry_after(error.response.headers.get("retry-after"))
+        return classify_status(error.status_code, find_message(error), wait)
+    if isinstance(error, anthropic.APITimeoutError):
+        return ProviderError("timeout", "No answer in time.", retry=True)
+    if isinstance(error, anthropic.APIConnectionError):
+        return ProviderError("connection", f"The connection broke: {error.__cause__!r}.", retry=True)
+    return ProviderError("server_error", "The provider's answer was not JSON.", retry=True)
+
+
+def find_message(error: Any) -> str:
+    """What the provider says in an APIStatusError."""
     body = error.body
     if isinstance(body, dict) and isinstance(body.get("error"), dict):
         return str(body["error"].get("message") or error)

@@ -2,9 +2,8 @@
 
 import asyncio
 import itertools
-import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -14,6 +13,7 @@ from pydantic import BaseModel
 from extract.engines import Completion
 from extract.engines.limits import Limiter, RetryPolicy
 from extract.errors import EngineError
+from extract.keys import hide_keys
 from extract.prompt import Request
 from schemas.draft import DraftError
 from schemas.record import Failure, FailureKind, Usage
@@ -86,10 +86,14 @@ class LiveEngine:
         with asyncio.Runner() as runner:  # on the way out it cancels what is in flight
             batches = self._pump(iter(requests))
             loop = runner.get_loop()  # not runner.run, which exchanges the signal handlers each time
-            while batch := loop.run_until_complete(_next_batch(batches)):
-                yield from batch
+            try:
+                while batch := loop.run_until_complete(_next_batch(batches)):
+                    yield from batch
+            except GeneratorExit:  # who iterates has stopped: hang up before the loop closes everything at once
+                loop.run_until_complete(batches.aclose())
+                raise
 
-    async def _pump(self, requests: Iterator[Request]) -> AsyncIterator[list[Completion]]:
+    async def _pump(self, requests: Iterator[Request]) -> AsyncGenerator[list[Completion]]:
         """Keep as many conversations going as the limiter allows; hand over what is done."""
         first = next(requests, None)
         if first is None:
@@ -160,12 +164,12 @@ class _Conversations:
                 return state.fail(error.kind, str(error))
             state.note(reply)
             if reply.stop != "complete":
-                return state.fail(reply.stop, _STOPS[reply.stop])
+                return state.fail(reply.stop, STOPS[reply.stop])
             try:
                 return state.succeed(request.format.parse(reply.text, request.transcript))
             except DraftError as error:
                 if len(corrections) == REASKS:
-                    return state.fail("invalid_draft", _shorten(str(error), 1000))
+                    return state.fail("invalid_draft", shorten(str(error), 1000))
                 corrections.append(Correction(reply.text, tuple(error.problems)))
 
     async def _send_until_answered(self, request: Request, corrections: list[Correction], state: "_State") -> Reply:
@@ -181,6 +185,9 @@ class _Conversations:
                 self.note_trouble(str(error))
                 self.limiter.note_failure(rate_limited=error.kind == "rate_limited")
                 wait = self.policy.find_wait(failures, error.retry_after_s)
+                told = error.retry_after_s is not None
+                if not told and error.kind != "rate_limited":
+                    wait = self.limiter.take_turn(wait)
                 if not error.retry or time.monotonic() + wait - first_failure > self.policy.give_up_s:
                     raise
             else:
@@ -191,7 +198,7 @@ class _Conversations:
                 return reply
             finally:
                 self.limiter.release()
-            await self.limiter.sleep(wait)
+            await self.limiter.sleep(wait, exactly=told)
 
 
 class _State:
@@ -237,7 +244,7 @@ def render_messages(request: Request, corrections: list[Correction]) -> list[dic
     return messages
 
 
-_STOPS: dict[str, str] = {
+STOPS: dict[str, str] = {
     "refusal": "The model refused to answer.",
     "max_tokens": "The answer was cut off. Allow more with --max-tokens.",
     "context_window": "The interview is too long for the model's context window.",
@@ -246,7 +253,7 @@ _STOPS: dict[str, str] = {
 
 def classify_status(status: int, message: str, retry_after_s: float | None) -> ProviderError:
     """The ProviderError of an HTTP status. Raises EngineError for what no request can get past."""
-    shown = _shorten(message, 300)
+    shown = shorten(message, 300)
     if status in (401, 403):
         raise EngineError(f"The provider refuses the key ({status}): {shown} Check the key and its rights.")
     if status == 404:
@@ -263,11 +270,8 @@ def classify_status(status: int, message: str, retry_after_s: float | None) -> P
     return ProviderError("context_window" if long else "bad_request", shown, retry=False)
 
 
-def _shorten(text: str, characters: int) -> str:
+def shorten(text: str, characters: int) -> str:
     """One line of at most so many characters, a full stop at its end, and no key in it."""
-    text = " ".join(text.split())
-    for name, value in os.environ.items():
-        if name.endswith(("_API_KEY", "_TOKEN")) and len(value) > 7:
-            text = text.replace(value, "[key]")
+    text = hide_keys(" ".join(text.split()))
     text = text if len(text) <= characters else text[: characters - 1] + "…"
     return text if text.endswith((".", "…", "!", "?")) else text + "."

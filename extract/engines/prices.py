@@ -8,13 +8,16 @@ from schemas.record import Usage
 KINDS = ("input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens")
 
 
-def open_prices(provider: str | None, model: str) -> Callable[[Usage], float | None]:
+def open_prices(provider: str | None, model: str, *, batch: bool = False) -> Callable[[Usage], float | None]:
     """A function from usage to US dollars; it gives None for a model whose price is unknown.
 
+    With `batch` the price is that of a batch; a model whose list has none is counted at its full price.
     Where no price depends on the size of a request, the four prices are looked up once, since a
     look-up takes longer than all the rest of an answer's bookkeeping.
     """
     import genai_prices
+
+    context = {"processing": "batch"} if batch else None
 
     def look_up(usage: Usage) -> float | None:
         tokens = genai_prices.Usage(
@@ -24,7 +27,8 @@ def open_prices(provider: str | None, model: str) -> Callable[[Usage], float | N
             output_tokens=usage.output_tokens,
         )
         try:
-            return float(genai_prices.calc_price(tokens, model_ref=model, provider_id=provider).total_price)
+            price = genai_prices.calc_price(tokens, model_ref=model, provider_id=provider, price_context=context)
+            return float(price.total_price)
         except LookupError:
             return None
 

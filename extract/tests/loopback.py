@@ -21,18 +21,9 @@ from typing import Any, Self
 from aiohttp import web
 
 from extract.tests.loopback_answers import AnswerWriter, spoil
-from extract.tests.loopback_faults import Fault, Plan, no_faults, random_faults
+from extract.tests.loopback_batches import OUTCOMES, LoopbackBatches, make_outcome
+from extract.tests.loopback_faults import STATUSES, Fault, Plan, no_faults, random_faults
 
-STATUSES = {
-    "rate_limited": (429, "rate_limit_error", "This request would exceed your account's rate limit."),
-    "overloaded": (529, "overloaded_error", "Overloaded"),
-    "server_error": (500, "api_error", "Internal server error"),
-    "unauthorised": (401, "authentication_error", "invalid x-api-key"),
-    "forbidden": (403, "permission_error", "Your key may not use this."),
-    "not_found": (404, "not_found_error", "model: no-such-model"),
-    "bad_request": (400, "invalid_request_error", "messages: something is wrong"),
-    "credit": (400, "invalid_request_error", "Your credit balance is too low to access the API."),
-}
 STOPS = {
     "refusal": ("refusal", "content_filter"),
     "max_tokens": ("max_tokens", "length"),
@@ -72,8 +63,10 @@ class Loopback:
         self.plan, self.latency_s, self.keep_bodies = plan, latency_s, keep_bodies
         self.rate_per_s, self.remaining, self.port = rate_per_s, remaining, port
         self.requests: list[Seen] = []
+        self.keys: set[str] = set()
         self.answered: Counter[str] = Counter()
         self.attempts: Counter[str] = Counter()
+        self.batches = LoopbackBatches(self._answer_in_batch)
         self.in_flight = 0
         self.peak_in_flight = 0
         self._systems: set[str] = set()
@@ -102,11 +95,12 @@ class Loopback:
             self._loop.run_until_complete(self._run())
 
     async def _run(self) -> None:
-        app = web.Application(client_max_size=1 << 26)
+        app = web.Application(client_max_size=1 << 29)
         app.router.add_post("/v1/messages", self._wrap(self._message))
         app.router.add_post("/v1/chat/completions", self._wrap(self._chat))
         app.router.add_post("/v1/messages/count_tokens", self._count_tokens)
         app.router.add_get("/stats", self._stats)
+        self.batches.add_routes(app)
         runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", self.port, backlog=2048)
@@ -139,6 +133,7 @@ class Loopback:
         digest = hashlib.sha256(message.encode("utf-8", "replace")).hexdigest()
         if not any(name in request.headers for name in ("authorization", "x-api-key")):
             return self._fail(Fault("unauthorised"))
+        self.keys.add(request.headers.get("x-api-key") or request.headers["authorization"].removeprefix("Bearer "))
         fault = self._note(body, digest)
         if self.latency_s:
             await asyncio.sleep(self.latency_s)
@@ -158,6 +153,19 @@ class Loopback:
         if fault is None:
             self.answered[digest] += 1
         return response
+
+    def _answer_in_batch(self, body: dict[str, Any]) -> dict[str, Any]:
+        """The result of one request of a batch; the faults that concern one answer hold here too."""
+        message = _find_user_message(body)
+        digest = hashlib.sha256(message.encode("utf-8", "replace")).hexdigest()
+        fault = self._note(body, digest)
+        if fault and fault.kind in OUTCOMES:
+            return make_outcome(fault.kind)
+        response = self._message(body, message, fault)
+        assert isinstance(response.body, bytes)
+        if fault is None:
+            self.answered[digest] += 1
+        return {"type": "succeeded", "message": json.loads(response.body)}
 
     def _note(self, body: dict[str, Any], digest: str) -> Fault | None:
         attempt = self.attempts[digest]

@@ -31,7 +31,26 @@ FaultKind = Literal[
     "refusal",
     "max_tokens",
     "context_window",
+    "batch_expired",
+    "batch_canceled",
+    "batch_overloaded",
+    "batch_invalid",
+    "batch_too_long",
 ]
+
+STATUSES = {
+    "rate_limited": (429, "rate_limit_error", "This request would exceed your account's rate limit."),
+    "overloaded": (529, "overloaded_error", "Overloaded"),
+    "server_error": (500, "api_error", "Internal server error"),
+    "unauthorised": (401, "authentication_error", "invalid x-api-key"),
+    "forbidden": (403, "permission_error", "Your key may not use this."),
+    "not_found": (404, "not_found_error", "model: no-such-model"),
+    "bad_request": (400, "invalid_request_error", "messages: something is wrong"),
+    "too_large": (413, "request_too_large", "Request exceeds the maximum size"),
+    "missing": (404, "not_found_error", "No such batch."),
+    "credit": (400, "invalid_request_error", "Your credit balance is too low to access the API."),
+}
+"""Status, type and message of the faults that are an error response."""
 
 
 @dataclass(frozen=True)

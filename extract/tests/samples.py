@@ -110,3 +110,14 @@ def find_real_interviews() -> Path:
             "needs the 1,210 real interviews: set VERBATIM_DATA to a folder that holds data/anthropic_interviewer"
         )
     return folder
+
+
+def load_interviews(count: int) -> list[Transcript]:
+    """So many interviews: the real ones where VERBATIM_DATA has them, else the authored ones with other endings."""
+    from extract.transcripts import Source, load_transcripts
+
+    real = Path(os.environ.get("VERBATIM_DATA") or "none") / "data" / "anthropic_interviewer"
+    source = Source(str(real if real.is_dir() else AUTHORED), limit=count)
+    found = [transcript for transcript in load_transcripts(source) if isinstance(transcript, Transcript)]
+    more = (found[n % len(found)].text + f"\n\nUser: Number {n}." for n in range(len(found), count))
+    return found + [parse_transcript(text, id=f"t{n}") for n, text in enumerate(more)]
