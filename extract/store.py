@@ -301,7 +301,7 @@ def _begins_alike(path: Path, wanted: dict[str, Any]) -> bool:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         return all(data.get(name) == value for name, value in wanted.items())
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, RecursionError, AttributeError):
         return False
 
 
@@ -340,7 +340,7 @@ def open_run(run: str | Path, runs: Path = RUNS) -> RunStore:
         if isinstance(data, dict) and isinstance(data.get("version"), int) and data["version"] > 1:
             raise StoreError(f"Run {path.name!r} was written by a newer version. Update, then open it.")
         return RunStore(path, Manifest.model_validate(data))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         reason = str(error).splitlines()[0]
         raise StoreError(f"The manifest of run {path.name!r} cannot be read: {reason}.") from None
 
@@ -377,5 +377,5 @@ def _find_last_line_end(file: Any, end: int) -> int:
 def _read_pid(writer: Path) -> str:
     try:
         return str(json.loads(writer.read_text())["pid"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, RecursionError, KeyError, TypeError):
         return "of unknown number"

@@ -113,6 +113,7 @@ def measure_commands(folder: Path, run: Path, count: int) -> Iterator[Measured]:
     yield measure("show RUN", "extract", "show", str(run))
     yield measure("show RUN ID", "extract", "show", str(run), f"t{count // 2:07}")
     yield measure("score RUN", "evals", "score", str(run))
+    yield measure("report RUN", "extract", "report", str(run), "--out", str(folder / "report.html"))
 
 
 def measure(name: str, package: str, *arguments: str) -> Measured:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from extract import index
@@ -209,7 +209,6 @@ LINES = st.sampled_from(
 )
 
 
-@settings(deadline=None)  # it writes files
 @given(st.lists(st.integers(0, 5) | LINES, max_size=30))
 def test_whatever_lines_there_are_the_records_among_them_are_found(lines: list[int | bytes]) -> None:
     import tempfile

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from extract.errors import StoreError
@@ -88,7 +88,6 @@ def test_an_unknown_price_makes_the_sum_unknown_not_smaller(tmp_path: Path) -> N
     assert store.sum_up()["cost_usd"] is None
 
 
-@settings(deadline=None)  # it writes files
 @given(st.integers(1, 10_000))
 def test_a_torn_last_line_is_cut_and_nothing_else_is_lost(cut: int) -> None:
     import tempfile
