@@ -1,5 +1,6 @@
 """The run store: `runs/<run_id>/manifest.json` and an append-only `records.jsonl`, a line per record.
 
+Where several write at once, each has a file of its own, `records-*.jsonl`; all of them are one run.
 A large run also has `records.index`, which only saves time and is made again where it is missing; see `index.py`.
 """
 
@@ -21,9 +22,10 @@ from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from extract.errors import StoreError
-from extract.index import Place, RecordIndex
+from extract.index import Place, RecordIndex, find_record_files
 from schemas.record import Manifest, Record
 
+__all__ = ["RUNS", "RunStore", "create_run", "find_record_files", "find_run", "list_runs", "now", "open_run"]
 RUNS = Path("runs")
 SYNC_EVERY_S = 0.5
 INDEX_EVERY = 1000
@@ -44,7 +46,7 @@ class RunStore:
         self.notices: list[str] = []
         self._index = RecordIndex(path)
         self._fresh: dict[tuple[str, str], bool] = {}  # (transcript, request) -> failed: not in the index yet
-        self._answers: dict[str, int] = {}  # request -> offset: not in the index yet
+        self._answers: dict[str, Place] = {}  # request -> where its answer lies: not in the index yet
         self._end = 0
         self._file = -1
         self._dirty = False
@@ -54,7 +56,7 @@ class RunStore:
 
     @property
     def records_path(self) -> Path:
-        """The file that holds the records."""
+        """The file that `append` writes."""
         return self.path / "records.jsonl"
 
     # ------------------------------------------------------------ reading
@@ -105,8 +107,7 @@ class RunStore:
 
     def find_answer(self, request_hash: str) -> Record | None:
         """The extraction that this run holds for exactly this request, under whatever transcript id."""
-        offset = self._answers.get(request_hash)
-        place = self._index.find_answer(request_hash) if offset is None else Place(self.records_path, offset)
+        place = self._answers.get(request_hash) or self._index.find_answer(request_hash)
         if place is None:
             return None
         with place.file.open("rb") as file:
@@ -171,10 +172,20 @@ class RunStore:
         if self._trouble:
             raise self._trouble
         self._dirty = True
+        self._note(record, Place(self.records_path, self._end))
+        self._end += len(line)
+
+    def adopt(self, record: Record, file: str, offset: int) -> None:
+        """Count a record as held that another process has written: into this file of the run, from this byte on.
+
+        It may lack what was extracted; that is in the file.
+        """
+        self._note(record, Place(self.path / file, offset))
+
+    def _note(self, record: Record, place: Place) -> None:
         self._fresh[record.transcript_id, record.request_hash] = record.failure is not None
         if record.failure is None:
-            self._answers[record.request_hash] = self._end
-        self._end += len(line)
+            self._answers[record.request_hash] = place
         if len(self._fresh) >= INDEX_EVERY:
             self._sync()  # the index may not know of a record that a power cut can still take
             self.load_index()

@@ -24,7 +24,7 @@ from extract.index import NAME
 from extract.pipeline import describe_run
 from extract.prompt import load_prompt
 from extract.store import create_run, open_run
-from extract.tests.samples import make_completion, make_request
+from extract.tests.samples import make_answered
 from schemas.codebook import load_codebook
 
 HERE = Path(__file__).parent
@@ -89,9 +89,7 @@ def write_run(runs: Path, count: int) -> Path:
 
 def _write_lines(count: int) -> Iterator[bytes]:
     """Lines of one template, filled with an id and a request hash of their own."""
-    from extract.pipeline import _to_record
-
-    good = _to_record(make_completion(make_request()))
+    good = make_answered()
     bad = good.model_copy(update={"extraction": None, "draft": None, "failure": None})
     failure = {"kind": "refusal", "message": "The model refused to answer."}
     texts = [json.dumps(json.loads(r.model_dump_json(exclude_none=True))) for r in (good, bad)]

@@ -21,11 +21,10 @@ from extract.store import create_run, open_run
 from extract.tests.samples import (
     AUTHORED,
     BAKER,
-    make_completion,
+    make_answered,
     make_manifest,
     make_prompt,
     make_record,
-    make_request,
 )
 from extract.tests.test_turns import check_spans
 from extract.transcripts import BadTranscript, Source, load_transcripts
@@ -130,11 +129,10 @@ def fuzz_codebooks(changes: Damage) -> None:
 
 
 def _make_lines() -> bytes:
-    from extract.pipeline import _to_record
-
-    done = _to_record(make_completion(make_request()))
     failed = make_record("b", "cd" * 32, failure=Failure(kind="refusal", message="No."))
-    return b"".join(r.model_dump_json(exclude_none=True).encode() + b"\n" for r in (done, failed, make_record("c")))
+    return b"".join(
+        r.model_dump_json(exclude_none=True).encode() + b"\n" for r in (make_answered(), failed, make_record("c"))
+    )
 
 
 LINES = _make_lines()

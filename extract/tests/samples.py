@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 
 from extract.engines import Completion
+from extract.grounding import ground_draft
 from extract.prompt import Prompt, Request, load_prompt
 from extract.turns import parse_transcript
 from schemas.codebook import load_codebook
-from schemas.record import Manifest, Record
+from schemas.draft import Draft
+from schemas.record import Manifest, Record, Usage
 from schemas.transcript import Transcript
 
 ROOT = Path(__file__).parents[2]
@@ -99,6 +101,16 @@ def make_manifest(**changes: Any) -> Manifest:
 def make_record(transcript_id: str = "t1", request_hash: str = "ab" * 32, **changes: Any) -> Record:
     values = {"transcript_id": transcript_id, "request_hash": request_hash, "created_at": "2026-09-01T10:15:00Z"}
     return Record.model_validate(values | changes)
+
+
+def make_answered() -> Record:
+    """The record of the baker's interview as a model would have it."""
+    request = make_request()
+    draft = make_completion(request).draft
+    assert isinstance(draft, Draft)
+    found = {"extraction": ground_draft(draft, request.transcript), "draft": draft.model_dump(), "model": "m"}
+    found |= {"text_sha256": request.transcript.text_sha256, "usage": Usage(requests=1, input_tokens=900)}
+    return make_record(request.transcript.id, request.hash, **found)
 
 
 def find_real_interviews() -> Path:

@@ -189,6 +189,20 @@ def test_several_record_files_are_one_run_and_the_later_record_counts(tmp_path: 
     assert {r.transcript_id: r.failure is None for r in open_run(store.path).read_records()} == {"a": False, "b": False}
 
 
+def test_a_record_that_another_process_wrote_is_held_and_found(tmp_path: Path) -> None:
+    theirs = make_record("theirs", make_hash(5))
+    with create_run(tmp_path, make_manifest()) as store:
+        store.append(make_record("mine", make_hash(1)))
+        line = theirs.model_dump_json(exclude_none=True).encode() + b"\n"
+        (store.path / "records-1.jsonl").write_bytes(line)
+        store.adopt(theirs.model_copy(update={"extraction": None}), "records-1.jsonl", 0)
+        for _ in range(2):
+            assert store.holds("theirs", make_hash(5))
+            assert store.find_answer(make_hash(5)) == theirs
+            store.load_index()  # now it is the index that knows it
+    assert read_ids(open_run(store.path)) == ["mine", "theirs"]
+
+
 def test_only_the_records_of_the_asked_transcripts_are_read(tmp_path: Path) -> None:
     store = fill(tmp_path, *make_records(5), make_record("t3", make_hash(33), repeat=1))
     found = [(r.transcript_id, r.repeat) for r in store.read_records(["t3", "none", "t1", "t3"])]
