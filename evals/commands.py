@@ -45,9 +45,7 @@ def _score_run(store: "RunStore", goldens: "GoldenSet") -> "RunScore":
     from evals.suite import name_run
 
     everything = [file.golden for file in goldens.files.values()]
-    ids = set(goldens.files)
-    records = (record for record in store.read_records() if record.transcript_id in ids)
-    score = score_records(records, everything, name_run(store))
+    score = score_records(store.read_records(goldens.files), everything, name_run(store))
     if not score.scores:
         raise EvaluationError(
             f"Run {store.path.name!r} covers none of the {len(everything)} goldens. Extract those, "
@@ -191,8 +189,8 @@ def _find_draft(options: argparse.Namespace, transcript: "Transcript") -> dict[s
     from extract.store import open_run
 
     store = open_run(options.replayed, options.runs)
-    for record in store.read_records():
-        if record.transcript_id == transcript.id and record.extraction:
+    for record in store.read_records([transcript.id]):
+        if record.extraction:
             if record.text_sha256 != transcript.text_sha256:
                 raise GoldenError(f"The run read another text of {transcript.id!r}. Extract it again.")
             return extraction_to_draft(record.extraction)

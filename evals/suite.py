@@ -148,9 +148,8 @@ class Suite:
     def records(self) -> Mapping[str, list[Record]]:
         """The records of the run by transcript, for the goldens whose text is here."""
         found: dict[str, list[Record]] = {name: [] for name in self.goldens.transcripts}
-        for record in self.store.read_records():
-            asked = self.options.run is not None or record.repeat < self.options.repeats
-            if record.transcript_id in found and asked:
+        for record in self.store.read_records(found):
+            if self.options.run is not None or record.repeat < self.options.repeats:
                 found[record.transcript_id].append(record)
         return found
 
@@ -172,8 +171,7 @@ class Suite:
         if store is None:
             return None
         check_comparable(store.manifest, self.store.manifest)
-        ids = set(self.goldens.transcripts)
-        records = [record for record in store.read_records() if record.transcript_id in ids]
+        records = store.read_records(self.goldens.transcripts)
         return score_records(records, self.goldens.goldens, f"baseline {name_run(store)}")
 
     def _open_baseline(self) -> RunStore | None:

@@ -67,6 +67,7 @@ def build_parser() -> argparse.ArgumentParser:
     show = subparsers.add_parser("show", help="what a run found: all interviews, or one with its quotes")
     show.add_argument("run", metavar="RUN", help="a run id, its folder, or 'last'")
     show.add_argument("id", nargs="?", metavar="ID", help="a transcript id")
+    show.add_argument("--all", action="store_true", help=f"list all interviews, not only the first {commands.SHOWN}")
     show.set_defaults(function=commands.show)
     _add_report(subparsers)
     runs = subparsers.add_parser("runs", help="the runs, oldest first")
