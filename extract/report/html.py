@@ -8,7 +8,7 @@ import base64
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,11 +24,18 @@ _ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028",
 
 
 def render_html(
-    name: str, *, scripts: Iterable[Path], styles: Iterable[Path], data: dict[str, Any], **values: Any
+    name: str,
+    *,
+    scripts: Iterable[Path],
+    styles: Iterable[Path],
+    data: dict[str, Any],
+    filters: dict[str, Callable[..., str]] | None = None,
+    **values: Any,
 ) -> str:
     """A page from a template that extends `shell.html`, looked for where its scripts lie.
 
-    `data` becomes the page's data blocks, one for each key; `values` are what the template names.
+    `data` becomes the page's data blocks, one for each key; `filters` are more ways to write a number, and
+    `values` what the template names.
     """
     import jinja2
 
@@ -41,7 +48,7 @@ def render_html(
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters.update(percent=_format_percent, count=_format_count, money=_format_money)
+    environment.filters.update(percent=_format_percent, count=_format_count, money=_format_money, **(filters or {}))
     libraries, own = _join(_LIBRARIES), '(() => {\n"use strict";\n' + _join(scripts) + "\n})();\n"
     return environment.get_template(name).render(
         policy=_make_policy(libraries, own),

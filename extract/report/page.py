@@ -8,6 +8,7 @@ from extract.report.html import TEMPLATES, render_html
 SCRIPTS = (
     "page.js",
     "base.js",
+    "views.js",
     "drawing.js",
     "charts.js",
     "findings.js",
