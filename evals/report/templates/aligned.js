@@ -35,7 +35,7 @@ function drawInterview(n, filters) {
   find("#interview-source").textContent = one.about;
   find("#interview-scores").replaceChildren(...drawInterviewScores(one, filters.section || "all"));
   const note = find("#interview-note");
-  const told = one.failures.map((failure, k) => (failure ? `${sides[k].name} failed: ${failure}. All of the golden counts as missed.` : one.absent[k] ? `${sides[k].name} has no record of this interview.` : "")).filter(Boolean);
+  const told = one.failures.map((failure, k) => (failure ? `${sides[k].name} failed: ${failure.replace(/\.$/, "")}. All of the golden counts as missed.` : one.absent[k] ? `${sides[k].name} has no record of this interview.` : "")).filter(Boolean);
   note.hidden = !told.length;
   note.textContent = told.join(" ");
   drawSteps(n, filters);
