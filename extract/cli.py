@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from extract import commands
+from extract import commands, run_command
 from extract.commands import AUTHORED, PROGRAM
 from extract.errors import VerbatimError
 
@@ -93,7 +93,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_codebook(prompt)
     _add_prompt(prompt)
     demo = subparsers.add_parser("demo", help="extract the authored interviews with rules, and show one")
-    demo.set_defaults(function=commands.demo)
+    demo.set_defaults(function=run_command.demo)
     _add_export(subparsers)
     for command in (show, runs, batches, demo):
         _add_runs(command)
@@ -137,7 +137,7 @@ def _add_import_codebook(subparsers: Any) -> None:
 
 def _add_run(subparsers: Any) -> None:
     run = subparsers.add_parser("run", help="extract the five sections from every interview of a source")
-    run.set_defaults(function=commands.run)
+    run.set_defaults(function=run_command.run)
     _add_source(run, default=None)
     _add_codebook(run)
     _add_prompt(run)
