@@ -39,7 +39,7 @@ def test_a_clear_gain_is_better_and_the_reverse_worse() -> None:
 def test_only_shared_interviews_are_compared() -> None:
     found = compare_scores(make_score([5, 5, 5, 5]), make_score([5, 5]))
     assert found.shared == ("t0", "t1")
-    with pytest.raises(EvaluationError, match="share 1 scored interviews"):
+    with pytest.raises(EvaluationError, match="share 1 scored interview. "):
         compare_scores(make_score([5]), make_score([5, 5]))
 
 
