@@ -98,6 +98,8 @@ def test_repeats_are_asked_and_only_the_new_ones(goldens: Path, server: Loopback
     ask(goldens, server, "--repeat", 1)
     assert "8 asked, 4 held already" in ask(goldens, server, "--repeat", 3).stdout
     assert len(server.requests) == 12
+    assert "Repeats are averaged; their spread" in ask(goldens, server, "--repeat", 3).stdout
+    assert "Repeats are averaged" not in ask(goldens, server, "--repeat", 1).stdout  # the others are not scored
 
 
 def test_all_requests_go_out_before_the_first_test_looks(goldens: Path) -> None:
@@ -260,7 +262,7 @@ def test_a_run_over_none_of_the_goldens_fails(goldens: Path, tmp_path: Path) -> 
 def test_a_codebook_of_your_own_is_scored_and_not_compared(tmp_path: Path) -> None:
     codebook = tmp_path / "mine.toml"
     text = (ROOT / "schemas" / "codebook.toml").read_text()
-    codebook.write_text(text.replace("AI at work interviews", "My interviews"))
+    codebook.write_text(text.replace('version = "1"', 'version = "mine"'))
     assert codebook.read_text() != text
     done = run_suite("--codebook", codebook, "--runs", tmp_path, "--set", "authored", "-k", "f1")
     assert done.returncode == 0
