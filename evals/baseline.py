@@ -94,8 +94,7 @@ def bless_run(
     manifest = store.manifest
     name = name_engine(manifest.engine, manifest.model)
     folder = kept / re.sub(r"[^A-Za-z0-9._-]+", "-", name)
-    ids = set(score.transcript_ids)
-    keep_run(folder, manifest, (record for record in store.read_records() if record.transcript_id in ids))
+    keep_run(folder, manifest, store.read_records(score.transcript_ids))
     f1: dict[str, float] = {scope: round(fmean(score.find_values(scope).values()), 4) for scope in SCOPES}
     accepted = Accepted(folder.relative_to(path.parents[1]).as_posix(), " ".join(why.split()), now(), f1)
     baseline = load_baseline(path)

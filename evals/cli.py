@@ -1,4 +1,4 @@
-"""The command line: `python -m evals score|compare|bless|golden|judge`. Errors end here, in one line."""
+"""The command line: `python -m evals score|compare|report|bless|golden|judge`. Errors end here, in one line."""
 
 import argparse
 import sys
@@ -40,6 +40,12 @@ def build_parser() -> argparse.ArgumentParser:
         "--changes", type=read_number, default=8, metavar="N", help="items to show per kind (default: 8)"
     )
     compare.set_defaults(function=commands.compare)
+    report = subparsers.add_parser("report", help="one HTML file: a run, or two side by side, with every golden")
+    report.add_argument("run", metavar="RUN_A", help="a run id, its folder, or 'last'; the one to beat")
+    report.add_argument("other", metavar="RUN_B", nargs="?", help="the run that is held against it")
+    report.add_argument("--margin", type=float, metavar="F1", help="how far a score may fall (default: baseline.toml)")
+    _add_page(report, "comparison.html in the last run's folder")
+    report.set_defaults(function=commands.report)
     bless = subparsers.add_parser("bless", help="make a run the accepted baseline of its engine and model")
     bless.add_argument("run", metavar="RUN")
     bless.add_argument("--why", default="", metavar="TEXT", help="the reason; it is kept in baseline.toml")
@@ -47,7 +53,7 @@ def build_parser() -> argparse.ArgumentParser:
     bless.set_defaults(function=commands.bless)
     _add_golden(subparsers)
     add_judge_command(subparsers)
-    for command in (score, compare, bless):
+    for command in (score, compare, report, bless):
         _add_goldens(command)
         command.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="default: runs")
     return parser
@@ -82,8 +88,20 @@ def _add_golden(subparsers: Any) -> None:
     agree.add_argument("b", metavar="B", nargs="?", default="B")
     agree.add_argument("--id", metavar="ID", help="on this golden only")
     agree.set_defaults(function=commands.golden_agree)
-    for command in (new, check, pack, show, agree):
+    page = parts.add_parser("report", help="two annotators beside the adjudicated coding, as one HTML file")
+    page.add_argument("a", metavar="A", nargs="?", default="A")
+    page.add_argument("b", metavar="B", nargs="?", default="B")
+    page.add_argument("--id", metavar="ID", help="this golden only")
+    page.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="default: runs")
+    _add_page(page, "annotators.html in the folder of runs")
+    page.set_defaults(function=commands.golden_report)
+    for command in (new, check, pack, show, agree, page):
         _add_goldens(command)
+
+
+def _add_page(parser: argparse.ArgumentParser, default: str) -> None:
+    parser.add_argument("--out", type=Path, metavar="FILE", help=f"where to write it (default: {default})")
+    parser.add_argument("--redact", action="store_true", help="leave out quotes, summaries, texts and names")
 
 
 def _add_goldens(parser: argparse.ArgumentParser) -> None:

@@ -10,6 +10,7 @@ from extract.terminal import make_visible, say
 if TYPE_CHECKING:
     from evals.comparison import Comparison
     from evals.goldens import GoldenSet
+    from evals.report.sides import Sheet
     from evals.scoring import RunScore
     from extract.store import RunStore
     from schemas.codebook import Codebook
@@ -45,9 +46,7 @@ def _score_run(store: "RunStore", goldens: "GoldenSet") -> "RunScore":
     from evals.suite import name_run
 
     everything = [file.golden for file in goldens.files.values()]
-    ids = set(goldens.files)
-    records = (record for record in store.read_records() if record.transcript_id in ids)
-    score = score_records(records, everything, name_run(store))
+    score = score_records(store.read_records(goldens.files), everything, name_run(store))
     if not score.scores:
         raise EvaluationError(
             f"Run {store.path.name!r} covers none of the {len(everything)} goldens. Extract those, "
@@ -117,6 +116,34 @@ def _name_apart(score: "RunScore", store: "RunStore", stores: "list[RunStore]") 
 
     same = [s for s in stores if name_run(s) == score.name]
     return score if len(same) == 1 else replace(score, name=f"{score.name} {store.path.name}")
+
+
+def report(options: argparse.Namespace) -> int:
+    """One run, or one against another, as a page; prints where it lies."""
+    from evals.baseline import load_baseline
+    from evals.comparison import check_comparable
+    from evals.report.sides import Sheet, make_run_side
+    from evals.scoring import score_ceiling
+    from extract.store import open_run
+
+    goldens = _load_goldens(options)
+    stores = [open_run(run, options.runs) for run in (options.run, options.other) if run]
+    for store in stores[1:]:
+        check_comparable(stores[0].manifest, store.manifest)
+    sides = [make_run_side(_name_apart(_score_run(store, goldens), store, stores), store.manifest) for store in stores]
+    ceiling = score_ceiling(file.golden for file in goldens.files.values())
+    margin = options.margin if options.margin is not None else load_baseline().margin
+    sheet = Sheet(goldens, sides, ceiling, _load_codebook(options), margin)
+    return _write_page(sheet, options, stores[-1].path / "comparison.html")
+
+
+def _write_page(sheet: "Sheet", options: argparse.Namespace, default: Path) -> int:
+    from evals.report.writing import write_comparison
+
+    out = options.out or default
+    write_comparison(sheet, out, redact=options.redact)
+    print(f"Report: {out} ({out.stat().st_size / 1e6:.1f} MB)")
+    return 0
 
 
 def _is_worse(comparison: "Comparison") -> bool:
@@ -207,8 +234,8 @@ def _find_draft(options: argparse.Namespace, transcript: "Transcript") -> dict[s
     from extract.store import open_run
 
     store = open_run(options.replayed, options.runs)
-    for record in store.read_records():
-        if record.transcript_id == transcript.id and record.extraction:
+    for record in store.read_records([transcript.id]):
+        if record.extraction:
             if record.text_sha256 != transcript.text_sha256:
                 raise GoldenError(f"The run read another text of {transcript.id!r}. Extract it again.")
             return extraction_to_draft(record.extraction)
@@ -335,3 +362,16 @@ def golden_agree(options: argparse.Namespace) -> int:
     codebook = _load_codebook(options)
     print("\n".join(render_agreement(compare_codes(pairs, codebook), compare_code_sets(pairs))))  # type: ignore[arg-type]
     return 0
+
+
+def golden_report(options: argparse.Namespace) -> int:
+    """Two annotators beside the adjudicated coding, as a page; prints where it lies."""
+    from evals.baseline import load_baseline
+    from evals.report.sides import Sheet, make_annotator_sides
+
+    goldens = _load_goldens(options)
+    chosen = [f.golden for f in goldens.files.values() if options.id in (None, f.golden.transcript_id)]
+    sides, ceiling = make_annotator_sides(chosen, options.a, options.b)
+    sheet = Sheet(goldens, sides, ceiling, _load_codebook(options), load_baseline().margin, settled="Adjudicated")
+    options.runs.mkdir(parents=True, exist_ok=True)
+    return _write_page(sheet, options, options.runs / "annotators.html")

@@ -188,9 +188,8 @@ class Suite:
     def records(self) -> Mapping[str, list[Record]]:
         """The records of the run by transcript, for the goldens whose text is here."""
         found: dict[str, list[Record]] = {name: [] for name in self.goldens.transcripts}
-        for record in self.store.read_records():
-            asked = self.options.run is not None or record.repeat < self.options.repeats
-            if record.transcript_id in found and asked:
+        for record in self.store.read_records(found):
+            if self.options.run is not None or record.repeat < self.options.repeats:
                 found[record.transcript_id].append(record)
         return found
 
@@ -224,8 +223,7 @@ class Suite:
                 f"Nothing is compared: {error} Or accept this run: python -m evals bless RUN --force --why TEXT."
             )
             return None
-        ids = set(self.goldens.transcripts)
-        records = [record for record in store.read_records() if record.transcript_id in ids]
+        records = store.read_records(self.goldens.transcripts)
         return score_records(records, self.goldens.goldens, f"baseline {name_run(store)}")
 
     def _open_baseline(self) -> RunStore | None:

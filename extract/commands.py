@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -26,7 +26,11 @@ if TYPE_CHECKING:
 PROGRAM = "python -m extract"
 AUTHORED = Path(os.path.relpath(Path(__file__).parents[1] / "goldens" / "authored" / "transcripts"))
 
-_AFRESH = ("max_cost", "concurrency", "timeout", "base_url", "retry_failed", "dry_run")
+SHOWN = 200
+"""Interviews that `show RUN` lists without --all."""
+_LIMITS = ("requests_per_minute", "tokens_per_minute", "output_tokens_per_minute")
+_OF_A_CLUSTER = ("inner_engine", "workers", "ray_address", *_LIMITS)
+_AFRESH = ("max_cost", "concurrency", "timeout", "base_url", "retry_failed", "dry_run", *_OF_A_CLUSTER[1:])
 """What a run that goes on may be told anew."""
 
 # ---------------------------------------------------------------- run
@@ -40,12 +44,18 @@ def run(options: argparse.Namespace) -> int:
     if not options.source:
         print(f"{PROGRAM} run: name a SOURCE, or --resume RUN. See: {PROGRAM} run --help", file=sys.stderr)
         return 2
-    if options.replayed and options.engine != "replay":
+    if options.replayed and "replay" not in (options.engine, options.inner_engine):
         print(f"{PROGRAM} run: --from is for --engine replay. See: {PROGRAM} run --help", file=sys.stderr)
+        return 2
+    misplaced = [name for name in _OF_A_CLUSTER if options.engine != "cluster" and getattr(options, name)]
+    if misplaced:
+        option = "--" + misplaced[0].replace("_", "-")
+        print(f"{PROGRAM} run: {option} is for --engine cluster. See: {PROGRAM} run --help", file=sys.stderr)
         return 2
     from extract.engines import open_engine
     from extract.pipeline import Plan, describe_run
     from extract.store import find_run
+    from extract.terminal import say
 
     prompt, source = _load_prompt(options), _make_source(options)
     engine = open_engine(options.engine, _engine_options(options))
@@ -61,7 +71,7 @@ def run(options: argparse.Namespace) -> int:
     if store is not None:
         store.check_identity(manifest)
     elif not options.new:
-        store = find_run(options.runs, manifest)
+        store = find_run(options.runs, manifest, say)
     if options.dry_run:
         return _estimate(source, prompt, engine, store, plan)
     found = _read_ahead(source)
@@ -185,7 +195,7 @@ def _estimate(source: "Source", prompt: "Prompt", engine: "Engine", store: "RunS
     count, usage = estimate_run(load_transcripts(source), prompt, engine, store, plan)
     cost = plan.cost_usd if plan.cost_known else None
     print(f"{count} requests to {engine.model}, {plan.held} held already.")
-    if engine.name in ("rules", "replay"):
+    if plan.find_cost is None:
         print("This engine asks no model: no tokens, $0.")
         return 0
     print(f"About {format_count(usage.whole_input_tokens)} tokens in", end="")
@@ -240,6 +250,10 @@ def _engine_options(options: argparse.Namespace) -> "EngineOptions":
         run=str(open_run(options.replayed, options.runs).path) if options.replayed else None,
         dry_run=options.dry_run,
         say=say,
+        inner=options.inner_engine or "claude",
+        workers=options.workers,
+        address=options.ray_address,
+        **{name: getattr(options, name) for name in _LIMITS},
     )
 
 
@@ -261,7 +275,7 @@ def demo(options: argparse.Namespace) -> int:
 
     made = options.parse(["run", str(AUTHORED), "--engine", "rules", "--runs", str(options.runs)])
     status, store = run(made), made.store
-    shown = next(record for record in store.read_records() if record.transcript_id == "authored_work_02")
+    shown = next(store.read_records(["authored_work_02"]))
     print()
     print_record(open_console(), shown)
     print(f"\nThe run lies in {store.path}. The other interviews: {PROGRAM} show {store.path}")
@@ -275,16 +289,20 @@ def demo(options: argparse.Namespace) -> int:
 
 
 def show(options: argparse.Namespace) -> int:
-    """All interviews of a run in a table, or one with its quotes."""
+    """The interviews of a run in a table, or one with its quotes."""
     from extract.store import open_run
     from extract.terminal import open_console, print_overview, print_record
 
     store = open_run(options.run, options.runs)
     console = open_console()
     if options.id is None:
-        print_overview(console, store.manifest, store.read_records())
+        limit = None if options.all else SHOWN
+        print_overview(console, store.manifest, islice(store.read_records(), limit))
+        rest = 0 if limit is None else store.count_records() - limit
+        if rest > 0:
+            print(f"\n{rest:,} more. See all with: {PROGRAM} show {quote(options.run)} --all")
         return 0
-    found = [record for record in store.read_records() if record.transcript_id == options.id]
+    found = list(store.read_records([options.id]))
     if not found:
         raise StoreError(
             f"No transcript {options.id!r} in run {store.path.name!r}. List them with: {PROGRAM} show {options.run}"
@@ -332,9 +350,9 @@ def _find_codebook(options: argparse.Namespace) -> "Codebook":
 def runs(options: argparse.Namespace) -> int:
     """The runs of a folder in a table."""
     from extract.store import list_runs
-    from extract.terminal import open_console, print_runs
+    from extract.terminal import open_console, print_runs, say
 
-    stores = list_runs(options.runs)
+    stores = list_runs(options.runs, say)
     if not stores:
         print(f"No runs in {str(options.runs)!r} yet. Make one with: {PROGRAM} run SOURCE")
         return 0

@@ -1,3 +1,0 @@
-"""The settings of hypothesis are those of all packages."""
-
-import schemas.tests.conftest  # noqa: F401
