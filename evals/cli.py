@@ -4,11 +4,11 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from evals import commands
 from evals.judge_command import add_judge_command
-from extract.errors import VerbatimError
+from extract.command_line import Parser, read_between, read_number, run_command
 
 PROGRAM = "python -m evals"
 
@@ -16,44 +16,29 @@ PROGRAM = "python -m evals"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status: 0, 1 for an error or a regression, 2 for usage."""
     options = build_parser().parse_args(list(sys.argv[1:] if arguments is None else arguments))
-    try:
-        return int(options.function(options))
-    except BrokenPipeError:
-        return 0
-    except KeyboardInterrupt:
-        print("\nStopped.", file=sys.stderr)
-        return 130
-    except Exception as error:
-        from schemas.codebook import CodebookError
-
-        if not isinstance(error, VerbatimError | CodebookError):
-            raise
-        from extract.terminal import say
-
-        say(f"{PROGRAM}: {error}")
-        return 1
-
-
-class _Parser(argparse.ArgumentParser):
-    """An argument parser whose errors take one line and name the way out."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}. See: {self.prog} --help\n")
+    return run_command(options, PROGRAM)
 
 
 def build_parser() -> argparse.ArgumentParser:
     """All commands and their options."""
-    parser = _Parser(prog=PROGRAM, description="Scores of runs and of annotators against goldens.")
-    subparsers = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
+    parser = Parser(prog=PROGRAM, description="Scores of runs and of annotators against goldens.")
+    subparsers = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser)
     score = subparsers.add_parser("score", help="the scores of a run against the goldens that it covers")
     score.add_argument("run", metavar="RUN", help="a run id, its folder, or 'last'")
     score.add_argument("--codes", action="store_true", help="every code and the most frequent confusions as well")
     score.set_defaults(function=commands.score)
     compare = subparsers.add_parser("compare", help="runs side by side, each against the first")
     compare.add_argument("run", metavar="RUN", nargs="+", help="two or more runs; the first is the one to beat")
-    compare.add_argument("--margin", type=float, metavar="F1", help="how far a score may fall (default: baseline.toml)")
+    compare.add_argument(
+        "--margin",
+        type=read_between(0.001, 0.999),
+        metavar="F1",
+        help="how far a score may fall (default: baseline.toml)",
+    )
     compare.add_argument("--metric", choices=("grounded", "code"), default="grounded", help="default: grounded")
-    compare.add_argument("--changes", type=int, default=8, metavar="N", help="items to show per kind (default: 8)")
+    compare.add_argument(
+        "--changes", type=read_number, default=8, metavar="N", help="items to show per kind (default: 8)"
+    )
     compare.set_defaults(function=commands.compare)
     report = subparsers.add_parser("report", help="one HTML file: a run, or two side by side, with every golden")
     report.add_argument("run", metavar="RUN_A", help="a run id, its folder, or 'last'; the one to beat")
@@ -76,7 +61,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def _add_golden(subparsers: Any) -> None:
     golden = subparsers.add_parser("golden", help="make, check, store, show and compare goldens")
-    parts = golden.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
+    parts = golden.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser)
     new = parts.add_parser("new", help="write a file to code an interview in, by hand")
     new.add_argument("source", metavar="SOURCE", help="file, folder or Hub dataset name")
     new.add_argument("id", metavar="ID", help="a transcript id")

@@ -54,6 +54,10 @@ def test_the_wilson_interval_of_a_published_example() -> None:
     assert round(find_wilson_interval(0, 20).high, 4) == 0.1611
 
 
+def test_a_drawn_p_is_never_0_since_the_observed_signs_count_as_a_draw() -> None:
+    assert find_sign_flip_p([1.0] * 40) == pytest.approx(1 / 10_001)
+
+
 def test_an_interval_of_known_numbers() -> None:
     # mean 3, sd sqrt(2.5), t(.975, 4) = 2.7764
     found = find_mean_interval([1, 2, 3, 4, 5])

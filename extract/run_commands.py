@@ -2,9 +2,8 @@
 
 import argparse
 import os
-import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from shlex import quote
@@ -132,6 +131,7 @@ def _forget(command: Sequence[str]) -> list[str]:
 
 
 def _extract(found: "_Found", prompt: "Prompt", engine: "Engine", store: "RunStore", plan: "Plan") -> int:
+    from extract.command_line import catch_signals
     from extract.pipeline import close_manifest, run_extraction
     from extract.terminal import Progress, say
 
@@ -140,7 +140,7 @@ def _extract(found: "_Found", prompt: "Prompt", engine: "Engine", store: "RunSto
             say(notice)
         store.write_manifest(store.manifest.model_copy(update={"status": "running"}))
         progress = Progress(plan, found.total and found.total * plan.repeats, lambda: getattr(engine, "trouble", None))
-        restore = _catch_signals(plan, engine)
+        restore = catch_signals(plan, engine)
         try:
             for _ in run_extraction(found.transcripts, prompt, engine, store, plan):
                 progress.update()
@@ -175,31 +175,6 @@ def _conclude(store: "RunStore", plan: "Plan") -> None:
     elif kinds:
         say("Mend the unreadable rows, then run the same command again: only they are asked for.")
     say(f"Run: {store.path}   Look at it with: {PROGRAM} show {store.path}")
-
-
-def _catch_signals(plan: "Plan", engine: "Engine") -> Callable[[], None]:
-    """First Ctrl-C or SIGTERM: finish what is in flight, or leave it to a provider that goes on by itself.
-    Second: stop at once.
-    """
-    from extract.engines import LastingEngine
-    from extract.terminal import say
-
-    def handle(_number: int, _frame: Any) -> None:
-        if plan.stopped:
-            raise KeyboardInterrupt
-        plan.stop("Ctrl-C")
-        if isinstance(engine, LastingEngine):
-            engine.stop()
-            say("\nStopping. What was sent goes on at the provider; going on with the run collects it.")
-            return
-        say(f"\nFinishing the {plan.in_flight} requests in flight; Ctrl-C again stops at once.")
-
-    def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    return restore
 
 
 def _estimate(source: "Source", prompt: "Prompt", engine: "Engine", store: "RunStore | None", plan: "Plan") -> int:
