@@ -31,8 +31,8 @@ class Interval:
 class Difference:
     """A against B on the same interviews: B - A with its interval, `p` by sign flips, and what n can show.
 
-    `mde` is the minimum detectable effect at 80% power, `needed_n` how many interviews would show that
-    B is no worse than the margin if the true difference is 0 (None where the sample tells nothing).
+    `mde` is the minimum detectable effect at 80% power, `needed_n` how many interviews would
+    give a verdict if difference and spread stayed as they are (None where the sample tells nothing).
     """
 
     interval: Interval
@@ -91,7 +91,7 @@ def compare_paired(differences: Sequence[float], margin: float, confidence: floa
         sd=sd,
         mde=find_detectable_effect(sd, n),
         verdict=judge_difference(interval, margin),
-        needed_n=find_needed_n(sd, margin),
+        needed_n=find_needed_n(interval.mean, sd, margin),
     )
 
 
@@ -153,13 +153,17 @@ def find_detectable_effect(sd: float, n: int, power: float = 0.8, confidence: fl
     return both * sd / math.sqrt(n)
 
 
-def find_needed_n(sd: float, margin: float, confidence: float = 0.95) -> int | None:
-    """How many interviews make the detectable effect no larger than `margin`; None where sd is unknown."""
-    if math.isnan(sd) or margin <= 0:
+def find_needed_n(mean: float, sd: float, margin: float, confidence: float = 0.95) -> int | None:
+    """How many interviews would give a verdict if difference and spread stayed as they are.
+
+    The interval must be narrow enough to lie above -margin or below 0. None where sd is unknown.
+    """
+    gap = max(mean + margin, -mean)
+    if math.isnan(sd) or gap <= 0:
         return None
-    z = float(special.ndtri(0.5 + confidence / 2) + special.ndtri(0.8))
-    n = max(2, math.ceil((z * sd / margin) ** 2))  # a little too few, since t is wider
-    while find_detectable_effect(sd, n, confidence=confidence) > margin:
+    z = float(special.ndtri(0.5 + confidence / 2))
+    n = max(2, math.ceil((z * sd / gap) ** 2))  # a little too few, since t is wider
+    while find_t(confidence, n - 1) * sd / math.sqrt(n) >= gap:
         n += 1
     return n
 

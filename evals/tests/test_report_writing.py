@@ -87,12 +87,12 @@ def test_spans_of_the_page_point_at_the_quotes_past_other_signs(goldens: Path) -
 
 
 def test_scores_of_the_page_are_those_of_the_comparison(goldens: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    codings = ({name: agree(name) for name in NAMES}, {name: differ(name) for name in NAMES})
-    page = write(goldens, *codings)
-    runs = [
-        str(path.parent)
-        for path in sorted((goldens.parent / "runs").glob("*/manifest.json"), key=lambda p: p.stat().st_mtime_ns)
-    ]
+    runs = []
+    for coded in ({name: agree(name) for name in NAMES}, {name: differ(name) for name in NAMES}):
+        runs.append(str(store_run(goldens.parent / "runs", coded).path))
+    out = goldens.parent / "page.html"
+    assert main(["report", *runs, "--goldens", str(goldens), "--out", str(out)]) == 0
+    page = read_blocks(out)
     assert main(["compare", *runs, "--goldens", str(goldens)]) == 1
     shown = capsys.readouterr().out
     row = page.data["data"]["scores"]["grounded"][0]
