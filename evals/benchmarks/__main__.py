@@ -6,6 +6,7 @@ its row. Then, one after the other and each in a process of its own: throughput 
 """
 
 import argparse
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -54,7 +55,7 @@ def _build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--latency", type=float, default=1.0, help="seconds of one answer (default: 1)")
     parser.add_argument("--only", type=_split, metavar="PEER,...", default=list(PEERS), help=", ".join(PEERS))
     parser.add_argument("--quick", action="store_true", help=f"{QUICK_REQUESTS} interviews, once, to see that it works")
-    parser.add_argument("--timeout", type=float, default=150.0, help="seconds that one measurement may take")
+    parser.add_argument("--timeout", type=float, default=180.0, help="seconds that one measurement may take")
     parser.add_argument("--budget", type=float, default=720.0, help="seconds for all of them, installing aside")
     parser.add_argument("--results", type=Path, default=RESULTS, metavar="DIR", help="where the tables go")
     return parser
@@ -157,5 +158,10 @@ def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+def _stop(*_: object) -> None:
+    raise SystemExit(143)
+
+
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _stop)  # so that what was started is ended as well
     raise SystemExit(main())

@@ -92,7 +92,8 @@ def measure_throughput(
     with LoopbackProcess(latency_s=latency) as server:
         script = Path(__file__).parent / "peers" / SCRIPTS[peer]
         command = [PEERS[peer].python, script, server.url, *map(str, words)]
-        done = run_program(command, folder=folder, timeout_s=budget.bound(timeout_s))
+        scratch = {"TMPDIR": str(folder)}  # some leave caches and logs
+        done = run_program(command, folder=folder, timeout_s=budget.bound(timeout_s), environment=scratch)
         with urllib.request.urlopen(f"{server.url}/stats") as answer:
             counted = json.load(answer)
     lines = [line for line in done.stdout.splitlines() if line.startswith('{"library"')]
