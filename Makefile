@@ -42,3 +42,9 @@ $(VENV)/installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "Installing (about half a minute, once) ..."
 	@$(PIP) install -c constraints.txt -e '.[dev]'
 	@touch $(VENV)/installed $@
+
+# with Ray (600 MB), so that the tests of the cluster run too
+$(VENV)/installed-cluster: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "Installing (about a minute, once) ..."
+	@$(PIP) install -c constraints.txt -e '.[dev,cluster]'
+	@touch $(VENV)/installed $(VENV)/installed-dev $@

@@ -86,7 +86,7 @@ def compare(options: argparse.Namespace) -> int:
     """Each run against the first one; exit status 1 where one is worse."""
     from evals.baseline import load_baseline
     from evals.comparison import check_comparable, compare_scores
-    from evals.tables import render_comparison, render_efforts
+    from evals.tables import describe_rest, render_comparison, render_efforts
     from extract.store import open_run
 
     if len(options.run) < 2:
@@ -100,7 +100,9 @@ def compare(options: argparse.Namespace) -> int:
     comparisons = [compare_scores(scores[0], other, metric=options.metric, margin=margin) for other in scores[1:]]
     for comparison in comparisons:
         print("\n".join([*render_comparison(comparison, goldens.transcripts, options.changes), ""]))
-    print("\n".join(render_efforts(scores)))
+    for found in scores:
+        print(f"{found.name}: {describe_rest(found)}")
+    print("\n".join(["", *render_efforts(scores)]))
     return int(any(_is_worse(comparison) for comparison in comparisons))
 
 

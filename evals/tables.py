@@ -29,6 +29,11 @@ def format_score(value: float) -> str:
     return f"{value:.3f}".replace("0.", ".", 1) if abs(value) < 1 else f"{value:.2f}"
 
 
+def format_p(p: float) -> str:
+    """A p value with three decimals; what is smaller is said to be smaller, never 0."""
+    return "<.001" if p < 0.001 else f"{p:.3f}".replace("0.", ".", 1)
+
+
 def format_limits(interval: Interval, *, signed: bool = False) -> str:
     """`[.45, .53]`, or a dash where n is too small."""
     if math.isnan(interval.low):
@@ -119,7 +124,7 @@ def render_comparison(comparison: Comparison, transcripts: Mapping[str, Transcri
         needed = f" (n {d.needed_n} would decide)" if row.verdict == "inconclusive" and d.needed_n else ""
         rows.append(
             (name_scope(scope), format_score(row.a.mean), format_score(row.b.mean), f"{d.interval.mean:+.3f}",
-             format_limits(d.interval, signed=True), f"{d.p:.3f}", f"{row.holm_p:.3f}", format_score(d.mde),
+             format_limits(d.interval, signed=True), format_p(d.p), format_p(row.holm_p), format_score(d.mde),
              row.verdict + needed)
         )  # fmt: skip
     lines += render_table(rows)

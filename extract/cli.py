@@ -11,7 +11,8 @@ from extract import commands
 from extract.commands import AUTHORED, PROGRAM
 from extract.errors import VerbatimError
 
-ENGINE_NAMES = ("batches", "claude", "provider", "replay", "rules")
+ENGINE_NAMES = ("batches", "claude", "cluster", "provider", "replay", "rules")
+INNER_NAMES = ("claude", "provider", "replay", "rules")
 EXPORT_FORMATS = ("csv", "jsonl", "parquet", "datasets", "xlsx", "qdpx", "qdc")
 
 
@@ -147,13 +148,18 @@ def _add_run(subparsers: Any) -> None:
     engine.add_argument("--model", help="which model answers, e.g. claude-sonnet-5-5, or openai/gpt-5 for provider")
     engine.add_argument("--base-url", type=_address, metavar="URL", help="another address of the same API")
     engine.add_argument(
-        "--concurrency", type=_positive, default=50, metavar="N", help="most requests at once (default: 50)"
+        "--concurrency",
+        type=_positive,
+        default=50,
+        metavar="N",
+        help="most requests at once, of a cluster: at each worker (default: 50)",
     )
     engine.add_argument(
         "--max-tokens", type=_positive, default=8192, metavar="N", help="longest answer (default: 8192)"
     )
     engine.add_argument("--timeout", type=_positive_float, default=600.0, metavar="S", help="seconds for one answer")
     engine.add_argument("--from", dest="replayed", metavar="RUN", help="the run that --engine replay answers from")
+    _add_cluster(run)
     plan = run.add_argument_group("plan")
     plan.add_argument("--repeat", type=_positive, default=1, metavar="K", help="ask for every interview K times")
     plan.add_argument(
@@ -163,6 +169,22 @@ def _add_run(subparsers: Any) -> None:
     plan.add_argument("--retry-failed", action="store_true", help="ask again for what failed")
     plan.add_argument("--new", action="store_true", help="begin a new run even if the same command began one")
     plan.add_argument("--dry-run", action="store_true", help="say how many requests, tokens and dollars; ask nothing")
+
+
+def _add_cluster(run: argparse.ArgumentParser) -> None:
+    cluster = run.add_argument_group("cluster", "with --engine cluster, which needs: pip install '.[cluster]'")
+    cluster.add_argument("--inner-engine", choices=INNER_NAMES, help="what each worker drives (default: claude)")
+    cluster.add_argument("--workers", type=_positive, metavar="N", help="how many workers (default: one a machine)")
+    cluster.add_argument(
+        "--ray-address", metavar="HOST:PORT", help="a Ray cluster (default: RAY_ADDRESS, else this machine)"
+    )
+    for name, what in (
+        ("--requests-per-minute", "requests"),
+        ("--tokens-per-minute", "uncached input tokens"),
+        ("--output-tokens-per-minute", "output tokens"),
+    ):
+        text = f"the account's limit of {what}, over all workers (default: what the provider says)"
+        cluster.add_argument(name, type=_positive, metavar="N", help=text)
 
 
 def _add_report(subparsers: Any) -> None:

@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 PROGRAM = "python -m extract"
 AUTHORED = Path(os.path.relpath(Path(__file__).parents[1] / "goldens" / "authored" / "transcripts"))
 
-_AFRESH = ("max_cost", "concurrency", "timeout", "base_url", "retry_failed", "dry_run")
+_LIMITS = ("requests_per_minute", "tokens_per_minute", "output_tokens_per_minute")
+_OF_A_CLUSTER = ("inner_engine", "workers", "ray_address", *_LIMITS)
+_AFRESH = ("max_cost", "concurrency", "timeout", "base_url", "retry_failed", "dry_run", *_OF_A_CLUSTER[1:])
 """What a run that goes on may be told anew."""
 
 # ---------------------------------------------------------------- run
@@ -41,8 +43,13 @@ def run(options: argparse.Namespace) -> int:
     if not options.source:
         print(f"{PROGRAM} run: name a SOURCE, or --resume RUN. See: {PROGRAM} run --help", file=sys.stderr)
         return 2
-    if options.replayed and options.engine != "replay":
+    if options.replayed and "replay" not in (options.engine, options.inner_engine):
         print(f"{PROGRAM} run: --from is for --engine replay. See: {PROGRAM} run --help", file=sys.stderr)
+        return 2
+    misplaced = [name for name in _OF_A_CLUSTER if options.engine != "cluster" and getattr(options, name)]
+    if misplaced:
+        option = "--" + misplaced[0].replace("_", "-")
+        print(f"{PROGRAM} run: {option} is for --engine cluster. See: {PROGRAM} run --help", file=sys.stderr)
         return 2
     from extract.engines import open_engine
     from extract.pipeline import Plan, describe_run
@@ -210,7 +217,7 @@ def _estimate(source: "Source", prompt: "Prompt", engine: "Engine", store: "RunS
     count, usage = estimate_run(load_transcripts(source), prompt, engine, store, plan)
     cost = plan.cost_usd if plan.cost_known else None
     print(f"{count} requests to {engine.model}, {plan.held} held already.")
-    if engine.name in ("rules", "replay"):
+    if plan.find_cost is None:
         print("This engine asks no model: no tokens, $0.")
         return 0
     print(f"About {format_count(usage.whole_input_tokens)} tokens in", end="")
@@ -265,6 +272,10 @@ def _engine_options(options: argparse.Namespace) -> "EngineOptions":
         run=str(open_run(options.replayed, options.runs).path) if options.replayed else None,
         dry_run=options.dry_run,
         say=say,
+        inner=options.inner_engine or "claude",
+        workers=options.workers,
+        address=options.ray_address,
+        **{name: getattr(options, name) for name in _LIMITS},
     )
 
 

@@ -9,16 +9,15 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from extract.engines import Completion, Engine, LastingEngine
-from extract.grounding import ground_draft
+from extract.engines import Engine, StoringEngine
+from extract.engines.records import make_record
 from extract.prompt import Prompt, PromptVersion, Request, estimate_tokens
 from extract.store import RunStore, now
 from extract.transcripts import BadTranscript
-from schemas.draft import Draft
 from schemas.record import Failure, Manifest, Record, Usage
 from schemas.transcript import Transcript
 
-PACKAGES = ("anthropic", "instructor", "openai", "pydantic", "datasets", "sentencex", "ftfy", "genai-prices")
+PACKAGES = ("anthropic", "instructor", "openai", "pydantic", "datasets", "sentencex", "ftfy", "genai-prices", "ray")
 OUTPUT_TOKENS = 1500
 """About what one draft takes; for estimates before the first answer."""
 
@@ -31,14 +30,20 @@ def run_extraction(
 
 
 def run_requests(requests: Iterable[Request], engine: Engine, store: RunStore, plan: "Plan") -> Iterator[Record]:
-    """Ask everything that the store does not hold yet; yield each record once it is stored."""
-    if isinstance(engine, LastingEngine):
+    """Ask everything that the store does not hold yet; yield each record once it is stored.
+
+    A record that the engine stored itself comes without what was extracted, which is in the run's files.
+    """
+    if isinstance(engine, StoringEngine):
         engine.attach(store)
     pending = _find_pending(requests, store, plan)
     while plan.begin_round():
         for completion in engine.complete(plan.admit(pending)):
-            record = _to_record(completion)
-            store.append(record)
+            record = make_record(completion)
+            if completion.stored_at is None:
+                store.append(record)
+            else:
+                store.adopt(record, *completion.stored_at)
             plan.note(record)
             yield record
         yield from _store_settled(store, plan)
@@ -225,34 +230,6 @@ def _store_settled(store: RunStore, plan: Plan) -> Iterator[Record]:
         plan.asked += 1
         plan.note(record)
         yield record
-
-
-def _to_record(completion: Completion) -> Record:
-    transcript = completion.request.transcript
-    draft = completion.draft
-    return Record(
-        transcript_id=transcript.id,
-        repeat=completion.request.repeat,
-        request_hash=completion.request.hash,
-        cohort=transcript.cohort,
-        text_sha256=transcript.text_sha256,
-        extraction=ground_draft(draft, transcript) if isinstance(draft, Draft) else None,
-        failure=completion.failure,
-        draft=draft.model_dump() if draft else None,
-        answer=_make_storable(completion.answer),
-        model=completion.model,
-        usage=completion.usage,
-        cost_usd=completion.cost_usd,
-        latency_s=round(completion.latency_s, 3),
-        attempts=completion.attempts,
-        request_id=completion.request_id,
-        created_at=now(),
-    )
-
-
-def _make_storable(answer: str | None) -> str | None:
-    """An answer of at most 20,000 characters, without the halves of characters that JSON can smuggle in."""
-    return answer[:20_000].encode("utf-8", "replace").decode() if answer else None
 
 
 # ---------------------------------------------------------------- the manifest

@@ -1,4 +1,7 @@
-"""The run store: `runs/<run_id>/manifest.json` and an append-only `records.jsonl`, a line per record."""
+"""The run store: `runs/<run_id>/manifest.json` and an append-only `records.jsonl`, a line per record.
+
+Where several write at once, each has a file of its own, `records-*.jsonl`; all of them are one run.
+"""
 
 import hashlib
 import json
@@ -21,6 +24,7 @@ from schemas.record import Manifest, Record, Usage
 
 RUNS = Path("runs")
 SYNC_EVERY_S = 0.5
+_OFFSET_BITS = 40
 _IDENTITY = ("engine", "model", "parameters", "prompt_sha256", "schema_sha256", "codebook_sha256", "source")
 
 
@@ -38,6 +42,7 @@ class RunStore:
         self._held: set[bytes] = set()
         self._failed: set[bytes] = set()
         self._answers: dict[bytes, int] = {}
+        self._files: list[Path] = [self.records_path]
         self._failure_kinds: Counter[str] = Counter()
         self._end = 0
         self._file = -1
@@ -47,7 +52,7 @@ class RunStore:
 
     @property
     def records_path(self) -> Path:
-        """The file that holds the records."""
+        """The file that `append` writes."""
         return self.path / "records.jsonl"
 
     # ------------------------------------------------------------ reading
@@ -99,22 +104,28 @@ class RunStore:
 
     def find_answer(self, request_hash: str) -> Record | None:
         """The extraction that this run holds for exactly this request, under whatever transcript id."""
-        offset = self._answers.get(bytes.fromhex(request_hash)[:16])
-        if offset is None:
+        place = self._answers.get(bytes.fromhex(request_hash)[:16])
+        if place is None:
             return None
-        with self.records_path.open("rb") as file:
-            file.seek(offset)
+        with self._files[place >> _OFFSET_BITS].open("rb") as file:
+            file.seek(place & ((1 << _OFFSET_BITS) - 1))
             return Record.model_validate_json(file.readline())
 
     def _read_lines(self) -> Iterator[tuple[int, bytes]]:
-        if not self.records_path.exists():
-            return
-        offset = 0
-        with self.records_path.open("rb") as file:
-            for line in file:
-                if line.endswith(b"\n"):
-                    yield offset, line
-                offset += len(line)
+        """The whole lines of all files, those of an earlier begun file first; each with its place."""
+        for path in find_record_files(self.path):
+            offset = 0
+            with path.open("rb") as file:
+                for line in file:
+                    if line.endswith(b"\n"):
+                        yield self._find_place(path, offset), line
+                    offset += len(line)
+
+    def _find_place(self, path: Path, offset: int) -> int:
+        """The number of a file and an offset in it, as one number."""
+        if path not in self._files:
+            self._files.append(path)
+        return self._files.index(path) << _OFFSET_BITS | offset
 
     # ------------------------------------------------------------ writing
 
@@ -154,7 +165,7 @@ class RunStore:
 
         Raises StoreError when the disk refuses it.
         """
-        line = record.model_dump_json(exclude_none=True).encode("utf-8", "surrogatepass") + b"\n"
+        line = record.to_line()
         try:
             written = os.write(self._file, line)
             if written < len(line):
@@ -168,6 +179,14 @@ class RunStore:
         self._dirty = True
         self._mark(record.transcript_id, record.request_hash, self._end, failed=record.failure is not None)
         self._end += len(line)
+
+    def adopt(self, record: Record, file: str, offset: int) -> None:
+        """Count a record as held that another process has written: into this file of the run, from this byte on.
+
+        It may lack what was extracted; that is in the file.
+        """
+        place = self._find_place(self.path / file, offset)
+        self._mark(record.transcript_id, record.request_hash, place, failed=record.failure is not None)
 
     def check_identity(self, manifest: Manifest) -> None:
         """Raises StoreError where a run to go on with was made otherwise than `manifest` says."""
@@ -185,20 +204,21 @@ class RunStore:
         self.manifest = manifest
         _write_manifest(self.path, manifest)
 
-    def _mark(self, transcript_id: str, request_hash: str, offset: int, *, failed: bool) -> None:
+    def _mark(self, transcript_id: str, request_hash: str, place: int, *, failed: bool) -> None:
         key = _digest(transcript_id, request_hash)
         self._held.add(key)
         (self._failed.add if failed else self._failed.discard)(key)
         if not failed:
-            self._answers[bytes.fromhex(request_hash)[:16]] = offset
+            self._answers[bytes.fromhex(request_hash)[:16]] = place
 
     def load_index(self) -> None:
         """Read which requests the run holds; `with` does it, `holds` without writing needs it."""
         corrupt = 0
-        for offset, line in self._read_lines():
-            self._end = offset + len(line)
+        for place, line in self._read_lines():
+            if place >> _OFFSET_BITS == 0:  # the file that `append` writes
+                self._end = place + len(line)
             if key := _read_key(line):
-                self._mark(key[0], key[2], offset, failed=key[3])
+                self._mark(key[0], key[2], place, failed=key[3])
             else:
                 corrupt += 1
         if corrupt:
@@ -245,6 +265,12 @@ class RunStore:
 def now() -> str:
     """The time as `2026-09-01T10:15:00Z`."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def find_record_files(folder: Path) -> list[Path]:
+    """The files that hold the records of a run: `records.jsonl`, then `records-*.jsonl`, whose names sort by time."""
+    first = folder / "records.jsonl"
+    return [*([first] if first.exists() else []), *sorted(folder.glob("records-*.jsonl"))]
 
 
 def create_run(runs: Path, manifest: Manifest) -> RunStore:

@@ -83,6 +83,10 @@ class Record(_Part):
     request_id: str | None = None
     created_at: str
 
+    def to_line(self) -> bytes:
+        """The record as the line that a run's file holds."""
+        return self.model_dump_json(exclude_none=True).encode("utf-8", "surrogatepass") + b"\n"
+
 
 class Manifest(_Part):
     """Everything that could change a run's answers; then how far it came and what it took.

@@ -129,6 +129,13 @@ def test_a_failure_fails_its_interview_and_counts_as_0(goldens: Path) -> None:
     assert re.search(r"^all +\.000", done.stdout, re.MULTILINE)
 
 
+def test_batches_answer_the_suite_and_are_not_sent_again(goldens: Path, server: Loopback) -> None:
+    options = ("--goldens", goldens, "--runs", goldens.parent / "runs", "--base-url", server.url, "--engine", "batches")
+    assert "4 asked, 0 held already" in run_suite(*options).stdout
+    assert "0 asked, 4 held already" in run_suite(*options).stdout
+    assert len(server.batches.batches) == 1
+
+
 def test_a_money_limit_stops_before_it_and_says_so(goldens: Path, server: Loopback) -> None:
     done = ask(goldens, server, "--max-cost", "0.000001")
     assert done.returncode == 1

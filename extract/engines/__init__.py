@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 ENGINES = {
     "batches": "extract.engines.batches:open_batches",
     "claude": "extract.engines.claude:open_claude",
+    "cluster": "extract.engines.cluster:open_cluster",
     "provider": "extract.engines.provider:open_provider",
     "replay": "extract.engines.replay:open_replay",
     "rules": "extract.engines.rules:open_rules",
@@ -33,6 +34,8 @@ class Completion:
 
     `usage` sums over all requests that were sent, `cost_usd` is None where the price is unknown,
     `latency_s` includes the waits between attempts, `answer` is the last text of a failed answer.
+    `stored_at` is a file of the run's folder and an offset in it, where the engine has stored the record
+    itself; draft and answer are there, and not here.
     """
 
     request: Request
@@ -45,6 +48,7 @@ class Completion:
     model: str | None = None
     request_id: str | None = None
     answer: str | None = None
+    stored_at: tuple[str, int] | None = None
 
 
 class Engine(Protocol):
@@ -63,11 +67,16 @@ class Engine(Protocol):
 
 
 @runtime_checkable
-class LastingEngine(Engine, Protocol):
-    """An engine whose requests go on without the process that sent them."""
+class StoringEngine(Engine, Protocol):
+    """An engine that keeps something in the run's folder."""
 
     def attach(self, store: "RunStore") -> None:
-        """Keep what is on its way in this run's folder, and go on with what is there already."""
+        """Keep it in the folder of this run."""
+
+
+@runtime_checkable
+class LastingEngine(StoringEngine, Protocol):
+    """An engine whose requests go on without the process that sent them; it keeps what is on its way there."""
 
     def stop(self) -> None:
         """Wait for nothing any more; what was sent goes on and is collected by a later `complete`."""
@@ -84,7 +93,9 @@ class EngineOptions:
     `timeout_s` bounds one request, `base_url` is another address of the same API, `run` is the
     folder of the run that `replay` reads. Nothing is asked of an engine opened with `dry_run`, so it
     needs no key. `batch_requests` and `batch_bytes` bound one batch, `poll_s` is the first wait between
-    two looks at it. `say` hears what an engine does while nothing comes back.
+    two looks at it. `say` hears what an engine does while nothing comes back. Of the cluster: `inner` is
+    the engine that its workers drive, `workers` how many there are, `address` where Ray is; the limits
+    are the account's, for all workers together.
     """
 
     model: str | None = None
@@ -99,6 +110,12 @@ class EngineOptions:
     batch_bytes: int = 256_000_000
     poll_s: float = 5.0
     say: Callable[[str], None] = _say_nothing
+    inner: str = "claude"
+    workers: int | None = None
+    address: str | None = None
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    output_tokens_per_minute: int | None = None
 
 
 def open_engine(name: str, options: EngineOptions = EngineOptions()) -> Engine:

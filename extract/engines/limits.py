@@ -11,6 +11,7 @@ from email.utils import parsedate_to_datetime
 
 START = 10
 OUTAGE_FAILURES = 5
+RETRY_AFTER_CAP_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class RetryPolicy:
 
     first_s: float = 0.25
     cap_s: float = 8.0
-    retry_after_cap_s: float = 60.0
+    retry_after_cap_s: float = RETRY_AFTER_CAP_S
     give_up_s: float = 900.0
 
     def find_wait(self, failures: int, retry_after_s: float | None) -> float:

@@ -5,7 +5,7 @@ import itertools
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -98,8 +98,7 @@ class LiveEngine:
         done: asyncio.Queue[asyncio.Task[Completion]] = asyncio.Queue()
         tasks: set[asyncio.Task[Completion]] = set()
         more = True
-        async with self._connect() as send:
-            conversation = _Conversations(send, self._policy, Limiter(self.concurrency), self.find_cost, self._note)
+        async with self.open_conversations() as conversation:
             try:
                 while True:
                     while more and len(tasks) < conversation.limiter.limit:
@@ -125,6 +124,13 @@ class LiveEngine:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
 
+    @asynccontextmanager
+    async def open_conversations(self, guard: Callable[[Send], Send] | None = None) -> AsyncIterator["Conversations"]:
+        """Connect, for who brings an event loop; `guard` may put something between them and the provider."""
+        async with self._connect() as send:
+            limiter = Limiter(self.concurrency)
+            yield Conversations(guard(send) if guard else send, self._policy, limiter, self.find_cost, self._note)
+
     def _note(self, trouble: str | None) -> None:
         self.trouble = trouble
 
@@ -133,7 +139,7 @@ async def _next_batch(batches: AsyncIterator[list[Completion]]) -> list[Completi
     return await anext(batches, [])
 
 
-class _Conversations:
+class Conversations:
     """Asks, asks again after trouble, and sends back what does not validate."""
 
     def __init__(

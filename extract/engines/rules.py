@@ -28,6 +28,7 @@ SHARES = (1, 0.35, 0.15)
 MOST_EVIDENCE = 3
 QUESTION_CHARS = 400
 SUMMARY_WORDS = 14
+GREETING_WORDS = 12
 LEAST = 1
 USUAL = 3
 MOST_SAID = 4
@@ -128,10 +129,12 @@ def code_transcript(transcript: Transcript, codebook: Codebook, cues: Cues) -> d
 
 def _read_passages(transcript: Transcript, cues: Cues) -> Iterator[Passage]:
     asked: frozenset[str] = frozenset()
-    for turn in transcript.turns:
+    for number, turn in enumerate(transcript.turns):
         if turn.speaker == "interviewer":
             asked = _route_question(transcript, turn, cues) or asked  # a follow-up stays with its question
             continue
+        if number < 2 and not asked and len(transcript.words(turn).split()) <= GREETING_WORDS:
+            continue  # a yes to the interview says nothing about work
         for sentence in turn.sentences:
             words = transcript.words(sentence)
             yield Passage(sentence.id, words, asked, _score_sentence(fold(words), asked, cues))

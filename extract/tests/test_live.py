@@ -266,7 +266,7 @@ def test_250_real_interviews_with_faults_are_250_answers_none_twice() -> None:
 @pytest.mark.parametrize(
     ("name", "options", "says"),
     [
-        ("gpt", {}, "Unknown engine 'gpt'. Choose one of: batches, claude, provider, replay, rules"),
+        ("gpt", {}, "Unknown engine 'gpt'. Choose one of: batches, claude, cluster, provider, replay, rules"),
         ("provider", {"model": "gpt-5"}, "No provider in --model 'gpt-5'"),
         ("provider", {"model": "nobody/x"}, "Cannot open 'nobody/x'"),
         ("replay", {}, "Name a run with --from"),

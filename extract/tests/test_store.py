@@ -115,6 +115,33 @@ def test_a_damaged_line_is_said_passed_over_and_asked_again(tmp_path: Path) -> N
     assert [r.transcript_id for r in again.read_records()] == ["a", "c"]
 
 
+def test_files_of_several_writers_are_one_run_and_the_later_begun_one_counts(tmp_path: Path) -> None:
+    store = fill(tmp_path, make_record("a"))
+    early, late = (store.path / f"records-{stamp}-worker.jsonl" for stamp in ("20260901T1", "20260901T2"))
+    late.write_bytes(make_record("b", "cd" * 32).to_line() + make_record("torn").to_line()[:-9])
+    early.write_bytes(make_record("b", "cd" * 32, failure=FAILURE).to_line() + make_record("c", "ef" * 32).to_line())
+    with open_run(store.path) as again:
+        assert again.holds("b", "cd" * 32, retry_failed=True)
+        assert [again.holds(name, "ef" * 32) for name in ("c", "torn")] == [True, False]
+        found = again.find_answer("ef" * 32)
+        assert found is not None
+        assert found.transcript_id == "c"
+        again.append(make_record("d", "12" * 32))
+    assert {r.transcript_id: r.failure for r in again.read_records()} == dict.fromkeys("abcd")
+    assert again.sum_up()["records"] == 4
+
+
+def test_a_record_that_another_process_wrote_is_held_and_found(tmp_path: Path) -> None:
+    store = create_run(tmp_path, make_manifest())
+    first, second = make_record("a"), make_record("b", "cd" * 32)
+    with store:
+        (store.path / "records-x.jsonl").write_bytes(first.to_line() + second.to_line())
+        store.adopt(second.model_copy(update={"draft": None}), "records-x.jsonl", len(first.to_line()))
+        assert store.holds("b", "cd" * 32)
+        assert not store.holds("a", first.request_hash)
+        assert store.find_answer("cd" * 32) == second
+
+
 def test_two_writers_are_refused_and_the_first_is_named(tmp_path: Path) -> None:
     store = create_run(tmp_path, make_manifest())
     with store, pytest.raises(StoreError, match=f"being written by process {os.getpid()}"), open_run(store.path):
