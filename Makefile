@@ -20,8 +20,9 @@ format: $(VENV)/installed-dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+# `make bench ARGS=--quick` to see that it works; each peer gets an environment of its own below .bench/
 bench: $(VENV)/installed-dev
-	$(BIN)/python -m evals.benchmarks
+	$(BIN)/python -m evals.benchmarks $(ARGS)
 
 fuzz: $(VENV)/installed-dev
 	$(BIN)/python -m extract.tests.fuzz --seconds 300
@@ -32,7 +33,7 @@ audit: $(VENV)-audit/installed
 	@$(VENV)-audit/bin/python .ci/audit.py $(VENV)-audit/bin/pip-audit
 
 clean:
-	rm -rf $(VENV) $(VENV)-audit .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build *.egg-info
+	rm -rf $(VENV) $(VENV)-audit .bench .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build *.egg-info
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

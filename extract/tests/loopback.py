@@ -66,6 +66,7 @@ class Loopback:
         self.keys: set[str] = set()
         self.answered: Counter[str] = Counter()
         self.attempts: Counter[str] = Counter()
+        self.used: Counter[str] = Counter()
         self.batches = LoopbackBatches(self._answer_in_batch)
         self.in_flight = 0
         self.peak_in_flight = 0
@@ -152,7 +153,19 @@ class Loopback:
             return await _send_badly(request, response, fault)
         if fault is None:
             self.answered[digest] += 1
+            self._count_used(request, response)
         return response
+
+    def _count_used(self, request: web.Request, response: web.Response) -> None:
+        """What went over the wire and what would be paid, for both APIs under the same names."""
+        assert isinstance(response.body, bytes)
+        usage = json.loads(response.body).get("usage", {})
+        given = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens", "prompt_tokens")
+        self.used["input_tokens"] += sum(usage.get(name, 0) for name in given)
+        self.used["cached_tokens"] += usage.get("cache_read_input_tokens", 0)
+        self.used["output_tokens"] += usage.get("output_tokens", usage.get("completion_tokens", 0))
+        self.used["sent_bytes"] += request.content_length or 0
+        self.used["received_bytes"] += len(response.body)
 
     def _answer_in_batch(self, body: dict[str, Any]) -> dict[str, Any]:
         """The result of one request of a batch; the faults that concern one answer hold here too."""
@@ -200,7 +213,8 @@ class Loopback:
         if not str(body["model"]).startswith("claude-"):
             return self._fail(Fault("not_found"))
         tool = (body.get("tools") or [{}])[0]
-        schema = tool.get("input_schema") or body.get("output_config", {}).get("format", {}).get("schema", {})
+        asked = body.get("output_config", {}).get("format") or body.get("output_format") or {}  # the latter in beta
+        schema = tool.get("input_schema") or asked.get("schema", {})
         text = _write(schema, message, fault)
         stop = STOPS[fault.kind][0] if fault and fault.kind in STOPS else "tool_use" if tool else "end_turn"
         block = {"type": "text", "text": text}
@@ -275,7 +289,7 @@ class Loopback:
         faults = Counter(seen.fault or "none" for seen in self.requests)
         stats = {"requests": len(self.requests), "answered": sum(self.answered.values()), "faults": faults}
         twice = sum(1 for count in self.answered.values() if count > 1)
-        return web.json_response({**stats, "messages": len(self.answered), "answered_twice": twice})
+        return web.json_response({**stats, "messages": len(self.answered), "answered_twice": twice, **self.used})
 
 
 def _find_user_message(body: dict[str, Any]) -> str:

@@ -14,9 +14,25 @@ class AnswerWriter:
         self.ids = list(dict.fromkeys(re.findall(r"^\[(U\d+\.\d+)\]", message, re.MULTILINE))) or ["U1.1"]
         self.seed = hashlib.sha256(message.encode("utf-8", "replace")).digest()
         self.drawn = 0
+        self.message = message
 
     def write(self) -> Any:
+        if list(self.schema.get("properties", {})) == ["extractions"]:
+            return {"extractions": [self._copy(sentence) for sentence in self._choose_sentences(10)]}
         return self._fill(self.schema, "")
+
+    def _copy(self, sentence: str) -> dict[str, Any]:
+        """An extraction for a library that copies quotes: its class names the quote, the rest are attributes."""
+        kinds = self.schema["properties"]["extractions"]["items"]
+        kind = kinds["anyOf"][self._draw(len(kinds["anyOf"]))] if "anyOf" in kinds else kinds
+        filled = self._fill(kind, "")
+        return {key: sentence if isinstance(value, str) else value for key, value in filled.items()}
+
+    def _choose_sentences(self, count: int) -> list[str]:
+        """Sentences of the last interview in the message, in their order."""
+        said = re.findall(r"^User: (.+)$", self.message.rpartition("\nQ: ")[2], re.MULTILINE)
+        sentences = [found for turn in said for found in re.findall(r"[^.?!]{20,}[.?!]", turn)] or ["As it was said"]
+        return [sentences[n * len(sentences) // count] for n in range(min(count, len(sentences)))]
 
     def _draw(self, below: int) -> int:
         self.drawn += 1

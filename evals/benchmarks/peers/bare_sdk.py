@@ -5,6 +5,7 @@ Usage: bare_sdk.py URL REQUESTS CONCURRENCY
 
 import asyncio
 import sys
+from functools import partial
 from typing import Any
 
 import anthropic
@@ -16,7 +17,7 @@ async def ask_all(url: str, requests: list[dict[str, Any]], concurrency: int) ->
     slots = asyncio.Semaphore(concurrency)
     schema = anthropic.transform_schema(requests[0]["schema"])
     http = anthropic.DefaultAioHttpClient()
-    async with anthropic.AsyncAnthropic(api_key="x", base_url=url, max_retries=0, http_client=http) as client:
+    async with anthropic.AsyncAnthropic(api_key="x", base_url=url, http_client=http) as client:
 
         async def ask(request: dict[str, Any]) -> int:
             async with slots:
@@ -34,4 +35,9 @@ async def ask_all(url: str, requests: list[dict[str, Any]], concurrency: int) ->
 
 if __name__ == "__main__":
     loaded = load_requests(sys.argv[2])
-    measure(lambda: asyncio.run(ask_all(sys.argv[1], loaded, int(sys.argv[3]))), "anthropic SDK over aiohttp")
+    work = partial(ask_all, sys.argv[1], loaded, int(sys.argv[3]))
+    measure(
+        lambda: asyncio.run(work()),
+        f"anthropic {anthropic.__version__} over aiohttp",
+        "native structured output, prompt cache",
+    )

@@ -11,20 +11,21 @@ from typing import Any
 
 
 def load_requests(path: str) -> list[dict[str, Any]]:
-    """The rendered requests: `system`, `user`, and once `schema` in the first line."""
+    """The requests: `system`, `user` and the interview's bare `text`; the first has `schema` and `examples` as well."""
     return [json.loads(line) for line in Path(path).read_text(encoding="utf-8").splitlines()]
 
 
-def measure(work: Callable[[], int], library: str) -> None:
-    """Run the work, whose imports are done, and print seconds, CPU and memory; it returns how many were answered."""
+def measure(work: Callable[[], int], library: str, settings: str) -> None:
+    """Run the work, whose imports are done, and print seconds, CPU and memory; it returns how many were answered.
+
+    `settings` says how the library was asked: the API, how the answer is held to its form, retries.
+    """
     cpu, started = time.process_time(), time.monotonic()
     answered = work()
     seconds = time.monotonic() - started
     used = time.process_time() - cpu
-    peak = _find_peak_mb()
-    result = {"library": library, "answered": answered, "seconds": seconds, "cpu_s": used, "peak_mb": peak}
-    json.dump(result, sys.stdout)
-    print()
+    result = {"library": library, "settings": settings, "answered": answered, "seconds": seconds, "cpu_s": used}
+    sys.stdout.write("\n" + json.dumps({**result, "peak_mb": _find_peak_mb()}) + "\n")
 
 
 def _find_peak_mb() -> float:

@@ -5,6 +5,7 @@ Usage: ours.py URL SOURCE CONCURRENCY RUNS_FOLDER
 
 import os
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import anthropic  # noqa: F401  imports are not what is measured, here as in the peers
@@ -16,6 +17,8 @@ from extract.prompt import load_prompt
 from extract.store import create_run
 from extract.transcripts import Source, load_transcripts
 from schemas.codebook import load_codebook
+
+SETTINGS = "native structured output, prompt cache; also parses the interviews, grounds the quotes, stores durably"
 
 
 def extract_all(url: str, source: str, concurrency: int, runs: Path) -> int:
@@ -32,4 +35,8 @@ def extract_all(url: str, source: str, concurrency: int, runs: Path) -> int:
 
 if __name__ == "__main__":
     os.environ["ANTHROPIC_API_KEY"] = "x"
-    measure(lambda: extract_all(sys.argv[1], sys.argv[2], int(sys.argv[3]), Path(sys.argv[4])), "verbatim")
+    measure(
+        lambda: extract_all(sys.argv[1], sys.argv[2], int(sys.argv[3]), Path(sys.argv[4])),
+        f"verbatim {version('verbatim-interviews')}",
+        SETTINGS,
+    )

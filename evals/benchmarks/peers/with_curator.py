@@ -1,7 +1,6 @@
 """curator (bespokelabs-curator) over its OpenAI backend, with the same Draft as response format.
 
-Usage: with_curator.py URL REQUESTS CONCURRENCY. Its pins exclude ours, so it runs in a Python of its own:
-`python -m evals.benchmarks --curator-python /path/to/python`.
+Usage: with_curator.py URL REQUESTS CONCURRENCY
 """
 
 import os
@@ -15,6 +14,8 @@ from typing import Any
 from evals.benchmarks.peers.measure import load_requests, measure
 from schemas.codebook import load_codebook
 from schemas.draft import DraftFormat
+
+SETTINGS = "OpenAI backend, structured output, its cache off, limits above what is sent"
 
 
 def prepare() -> None:
@@ -60,4 +61,4 @@ if __name__ == "__main__":
     prepare()
     loaded = load_requests(sys.argv[2])
     opened = open_extractor(sys.argv[1], int(sys.argv[3]))
-    measure(lambda: ask_all(opened, loaded), f"curator {version('bespokelabs-curator')}")
+    measure(lambda: ask_all(opened, loaded), f"curator {version('bespokelabs-curator')}", SETTINGS)

@@ -5,6 +5,7 @@ Usage: with_instructor.py URL REQUESTS CONCURRENCY
 
 import asyncio
 import sys
+from functools import partial
 from typing import Any
 
 import anthropic
@@ -39,4 +40,5 @@ async def ask_all(url: str, requests: list[dict[str, Any]], concurrency: int) ->
 
 if __name__ == "__main__":
     loaded = load_requests(sys.argv[2])
-    measure(lambda: asyncio.run(ask_all(sys.argv[1], loaded, int(sys.argv[3]))), f"instructor {instructor.__version__}")
+    work = partial(ask_all, sys.argv[1], loaded, int(sys.argv[3]))
+    measure(lambda: asyncio.run(work()), f"instructor {instructor.__version__}", "TOOLS mode, its default for Claude")
