@@ -98,7 +98,7 @@ def test_scores_of_the_page_are_those_of_the_comparison(goldens: Path, capsys: p
     row = page.data["data"]["scores"]["grounded"][0]
     means = [f"{side['mean']:.3f}".replace("0.", ".") for side in row["sides"]]
     assert re.search(
-        rf"^all +1\.00 +{re.escape(means[1])} +{row['difference']['interval']['mean']:+.3f}", shown, re.MULTILINE
+        rf"^all +1\.00 +{re.escape(means[1])} +\S+ +{row['difference']['interval']['mean']:+.3f}", shown, re.MULTILINE
     )
     assert row["difference"]["verdict"] in shown
 
