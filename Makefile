@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 
-.PHONY: demo test check format bench clean
+.PHONY: demo test check format bench fuzz audit clean
 
 demo: $(VENV)/installed
 	@$(BIN)/python -m extract demo
@@ -24,8 +24,16 @@ format: $(VENV)/installed-dev
 bench: $(VENV)/installed-dev
 	$(BIN)/python -m evals.benchmarks $(ARGS)
 
+fuzz: $(VENV)/installed-dev
+	$(BIN)/python -m extract.tests.fuzz --seconds 300
+
+# the tools have a venv of their own, so that they are not among what they look at
+audit: $(VENV)-audit/installed
+	$(VENV)-audit/bin/bandit -q -c pyproject.toml -r schemas extract evals
+	@$(VENV)-audit/bin/python .ci/audit.py $(VENV)-audit/bin/pip-audit
+
 clean:
-	rm -rf $(VENV) .bench .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build *.egg-info
+	rm -rf $(VENV) $(VENV)-audit .bench .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build *.egg-info
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -43,6 +51,10 @@ $(VENV)/installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@$(PIP) install -c constraints.txt -e '.[dev]'
 	@touch $(VENV)/installed $@
 
+$(VENV)-audit/installed: | $(VENV)/bin/python
+	@$(PYTHON) -m venv $(VENV)-audit
+	@$(VENV)-audit/bin/python -m pip --disable-pip-version-check -q install 'bandit>=1.9,<2' 'pip-audit>=2.9,<3'
+	@touch $@
 # with Ray (600 MB), so that the tests of the cluster run too
 $(VENV)/installed-cluster: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "Installing (about a minute, once) ..."

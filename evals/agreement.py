@@ -45,7 +45,8 @@ def compare_annotators(name: str, a: Sequence[Hashable], b: Sequence[Hashable]) 
 def find_cohen_kappa(a: Sequence[Hashable], b: Sequence[Hashable]) -> Interval:
     """Cohen's kappa (1960) with the large-sample interval of Fleiss, Cohen and Everitt (1969).
 
-    NaN where both annotators gave one and the same value throughout: chance then explains all.
+    NaN where both annotators gave one and the same value throughout: chance then explains all. Where one
+    of them gave a single value throughout, kappa is 0 whatever the other did, and has no interval.
     """
     n = len(a)
     if n == 0:
@@ -57,6 +58,8 @@ def find_cohen_kappa(a: Sequence[Hashable], b: Sequence[Hashable]) -> Interval:
     if chance >= 1:
         return _nothing(n)
     kappa = (observed - chance) / (1 - chance)
+    if len(left) == 1 or len(right) == 1:
+        return _around(kappa, math.nan, n)
     agreeing = sum(
         joint[v, v] / n * (1 - (left[v] + right[v]) / n * (1 - kappa)) ** 2 for v in left.keys() | right.keys()
     )

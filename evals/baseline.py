@@ -89,12 +89,12 @@ def bless_run(
     if not why.strip():
         raise EvaluationError('A baseline needs a reason. Say it with --why "...".')
     if not force:
-        _refuse_doubtful(score, comparison)
+        check_complete(score)
+        _refuse_worse(comparison)
     manifest = store.manifest
     name = name_engine(manifest.engine, manifest.model)
     folder = kept / re.sub(r"[^A-Za-z0-9._-]+", "-", name)
-    ids = set(score.transcript_ids)
-    keep_run(folder, manifest, (record for record in store.read_records() if record.transcript_id in ids))
+    keep_run(folder, manifest, store.read_records(score.transcript_ids))
     f1: dict[str, float] = {scope: round(fmean(score.find_values(scope).values()), 4) for scope in SCOPES}
     accepted = Accepted(folder.relative_to(path.parents[1]).as_posix(), " ".join(why.split()), now(), f1)
     baseline = load_baseline(path)
@@ -102,7 +102,8 @@ def bless_run(
     return accepted
 
 
-def _refuse_doubtful(score: RunScore, comparison: Comparison | None) -> None:
+def check_complete(score: RunScore) -> None:
+    """Raises EvaluationError for a run with failures, or one that does not cover every golden."""
     if score.failures:
         raise EvaluationError(
             f"{len(score.failures)} interviews failed in this run. Ask them again with --retry-failed, or use --force."
@@ -112,6 +113,19 @@ def _refuse_doubtful(score: RunScore, comparison: Comparison | None) -> None:
             f"{len(score.missing)} goldens are not in this run, {score.missing[0]!r} for one. "
             "Run `pytest evals` for all of them, or use --force."
         )
+
+
+def check_coverage(score: RunScore, before: RunStore) -> None:
+    """Raises EvaluationError where the run that is accepted now covers interviews that this one does not."""
+    lost = sorted({record.transcript_id for record in before.read_records()} - set(score.transcript_ids))
+    if lost:
+        raise EvaluationError(
+            f"The accepted run covers {len(lost)} interviews that would be lost, {lost[0]!r} for one. "
+            "Leave --set out, or use --force."
+        )
+
+
+def _refuse_worse(comparison: Comparison | None) -> None:
     worse = [row for row in comparison.rows.values() if row.verdict == "worse"] if comparison else []
     if worse:
         row = worse[0]

@@ -4,12 +4,13 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from extract.errors import EvaluationError, GoldenError
+from extract.errors import EvaluationError, GoldenError, SourceError
 from extract.terminal import make_visible, say
 
 if TYPE_CHECKING:
     from evals.comparison import Comparison
     from evals.goldens import GoldenSet
+    from evals.report.sides import Sheet
     from evals.scoring import RunScore
     from extract.store import RunStore
     from schemas.codebook import Codebook
@@ -45,9 +46,7 @@ def _score_run(store: "RunStore", goldens: "GoldenSet") -> "RunScore":
     from evals.suite import name_run
 
     everything = [file.golden for file in goldens.files.values()]
-    ids = set(goldens.files)
-    records = (record for record in store.read_records() if record.transcript_id in ids)
-    score = score_records(records, everything, name_run(store))
+    score = score_records(store.read_records(goldens.files), everything, name_run(store))
     if not score.scores:
         raise EvaluationError(
             f"Run {store.path.name!r} covers none of the {len(everything)} goldens. Extract those, "
@@ -68,7 +67,7 @@ def score(options: argparse.Namespace) -> int:
     goldens = _load_goldens(options, quiet=True)
     store = open_run(options.run, options.runs)
     found = _score_run(store, goldens)
-    ceiling = score_ceiling(file.golden for file in goldens.files.values())
+    ceiling = score_ceiling(goldens.files[name].golden for name in found.transcript_ids)
     print(f"{found.name}: {len(found.transcript_ids)} interviews scored, {len(found.failures)} records failed.")
     for failure in found.failures:
         print(make_visible(f"  0 for {failure.transcript_id}: {failure.failure}"))
@@ -86,6 +85,7 @@ def compare(options: argparse.Namespace) -> int:
     """Each run against the first one; exit status 1 where one is worse."""
     from evals.baseline import load_baseline
     from evals.comparison import check_comparable, compare_scores
+    from evals.scoring import score_ceiling
     from evals.tables import describe_rest, render_comparison, render_efforts
     from extract.store import open_run
 
@@ -99,7 +99,9 @@ def compare(options: argparse.Namespace) -> int:
     margin = options.margin if options.margin is not None else load_baseline().margin
     comparisons = [compare_scores(scores[0], other, metric=options.metric, margin=margin) for other in scores[1:]]
     for comparison in comparisons:
-        print("\n".join([*render_comparison(comparison, goldens.transcripts, options.changes), ""]))
+        shared = (goldens.files[name].golden for name in comparison.shared)
+        ceiling = score_ceiling(shared)
+        print("\n".join([*render_comparison(comparison, goldens.transcripts, options.changes, ceiling), ""]))
     for found in scores:
         print(f"{found.name}: {describe_rest(found)}")
     print("\n".join(["", *render_efforts(scores)]))
@@ -116,13 +118,49 @@ def _name_apart(score: "RunScore", store: "RunStore", stores: "list[RunStore]") 
     return score if len(same) == 1 else replace(score, name=f"{score.name} {store.path.name}")
 
 
+def report(options: argparse.Namespace) -> int:
+    """One run, or one against another, as a page; prints where it lies."""
+    from evals.baseline import load_baseline
+    from evals.comparison import check_comparable
+    from evals.report.sides import Sheet, make_run_side
+    from evals.scoring import score_ceiling
+    from extract.store import open_run
+
+    goldens = _load_goldens(options)
+    stores = [open_run(run, options.runs) for run in (options.run, options.other) if run]
+    for store in stores[1:]:
+        check_comparable(stores[0].manifest, store.manifest)
+    sides = [make_run_side(_name_apart(_score_run(store, goldens), store, stores), store.manifest) for store in stores]
+    ceiling = score_ceiling(file.golden for file in goldens.files.values())
+    margin = options.margin if options.margin is not None else load_baseline().margin
+    sheet = Sheet(goldens, sides, ceiling, _load_codebook(options), margin)
+    return _write_page(sheet, options, stores[-1].path / "comparison.html")
+
+
+def _write_page(sheet: "Sheet", options: argparse.Namespace, default: Path) -> int:
+    from evals.report.writing import write_comparison
+
+    out = options.out or default
+    write_comparison(sheet, out, redact=options.redact)
+    print(f"Report: {out} ({out.stat().st_size / 1e6:.1f} MB)")
+    return 0
+
+
 def _is_worse(comparison: "Comparison") -> bool:
     return any(row.verdict == "worse" for row in comparison.rows.values())
 
 
 def bless(options: argparse.Namespace) -> int:
     """Accept a run as the baseline of its engine and model."""
-    from evals.baseline import BASELINE, bless_run, load_baseline, name_engine, open_accepted
+    from evals.baseline import (
+        BASELINE,
+        bless_run,
+        check_complete,
+        check_coverage,
+        load_baseline,
+        name_engine,
+        open_accepted,
+    )
     from evals.comparison import check_comparable, compare_scores
     from evals.suite import name_run
     from extract.store import open_run
@@ -134,9 +172,14 @@ def bless(options: argparse.Namespace) -> int:
     name = name_engine(store.manifest.engine, store.manifest.model)
     accepted = baseline.accepted.get(name)
     comparison = None
-    if accepted and not options.force:
+    if accepted and options.why.strip() and not options.force:
         before = open_accepted(accepted)
-        check_comparable(before.manifest, store.manifest)
+        check_complete(found)
+        check_coverage(found, before)
+        try:
+            check_comparable(before.manifest, store.manifest)
+        except EvaluationError as error:
+            raise EvaluationError(f"{error} Or accept it with --force.") from None
         comparison = compare_scores(_score_run(before, goldens), found, margin=baseline.margin)
     blessed = bless_run(store, found, comparison, why=options.why, force=options.force)
     print(f"{name_run(store)} is the accepted run of {name} now: {blessed.run}, grounded F1 {blessed.f1['all']:.3f}.")
@@ -191,8 +234,8 @@ def _find_draft(options: argparse.Namespace, transcript: "Transcript") -> dict[s
     from extract.store import open_run
 
     store = open_run(options.replayed, options.runs)
-    for record in store.read_records():
-        if record.transcript_id == transcript.id and record.extraction:
+    for record in store.read_records([transcript.id]):
+        if record.extraction:
             if record.text_sha256 != transcript.text_sha256:
                 raise GoldenError(f"The run read another text of {transcript.id!r}. Extract it again.")
             return extraction_to_draft(record.extraction)
@@ -217,7 +260,7 @@ def golden_check(options: argparse.Namespace) -> int:
         checked = len(goldens.files)
     for problem in dict.fromkeys(problems):
         print(make_visible(problem))
-    print(f"{checked} checked, {len(problems)} problems.")
+    print(f"{checked} checked, {len(problems)} {'problem' if len(problems) == 1 else 'problems'}.")
     return int(bool(problems))
 
 
@@ -230,11 +273,15 @@ def _check_file(path: Path, options: argparse.Namespace) -> list[str]:
         for name, file in goldens.files.items():
             found += check_golden(file, goldens.transcripts.get(name), _load_codebook(options))
         return found
+    from evals.golden_file import check_header
+
     try:
-        _read_edited(path, options)
+        data, *_ = _read_edited(path, options)
+    except SourceError as error:
+        return [f"{path}: {error}"]
     except GoldenError as error:
         return str(error).splitlines()
-    return []
+    return [f"{path}: {problem}" for problem in check_header(data, _load_codebook(options))]
 
 
 def _read_edited(path: Path, options: argparse.Namespace) -> "tuple[dict[str, Any], Coding, Transcript]":
@@ -256,6 +303,8 @@ def golden_pack(options: argparse.Namespace) -> int:
     from evals.golden_file import find_golden_path, load_existing, pack_golden, write_golden
 
     data, coding, transcript = _read_edited(options.file, options)
+    if options.into == "judge" or find_golden_path(Path(), options.into).stem != options.into:
+        raise GoldenError(f"{options.into!r} cannot name a set. Choose another with --into.")
     target = find_golden_path(_find_root(options) / options.into, transcript.id)
     golden = pack_golden(data, coding, transcript, _load_codebook(options), load_existing(target))
     write_golden(target, golden)
@@ -313,3 +362,16 @@ def golden_agree(options: argparse.Namespace) -> int:
     codebook = _load_codebook(options)
     print("\n".join(render_agreement(compare_codes(pairs, codebook), compare_code_sets(pairs))))  # type: ignore[arg-type]
     return 0
+
+
+def golden_report(options: argparse.Namespace) -> int:
+    """Two annotators beside the adjudicated coding, as a page; prints where it lies."""
+    from evals.baseline import load_baseline
+    from evals.report.sides import Sheet, make_annotator_sides
+
+    goldens = _load_goldens(options)
+    chosen = [f.golden for f in goldens.files.values() if options.id in (None, f.golden.transcript_id)]
+    sides, ceiling = make_annotator_sides(chosen, options.a, options.b)
+    sheet = Sheet(goldens, sides, ceiling, _load_codebook(options), load_baseline().margin, settled="Adjudicated")
+    options.runs.mkdir(parents=True, exist_ok=True)
+    return _write_page(sheet, options, options.runs / "annotators.html")

@@ -112,7 +112,7 @@ def compare_scores(a: RunScore, b: RunScore, *, metric: Metric = "grounded", mar
     shared = tuple(i for i in a.transcript_ids if i in set(b.transcript_ids))
     if len(shared) < 2:
         raise EvaluationError(
-            f"{a.name} and {b.name} share {len(shared)} scored interviews. Extract the same goldens with both."
+            f"{a.name} and {b.name} share {len(shared) or 'no'} scored interview. Extract the same goldens with both."
         )
     found = {}
     for scope in SCOPES:

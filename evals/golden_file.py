@@ -134,20 +134,31 @@ def read_coding(data: dict[str, Any], transcript: Transcript, draft_format: Draf
     return to_coding(ground_draft(draft, transcript))
 
 
+def check_header(data: dict[str, Any], codebook: Codebook) -> Iterator[str]:
+    """What the head of an edited file still lacks before it can be stored, a sentence each."""
+    if not data["annotator"].strip():
+        yield "annotator is empty. Put your initials there, or adjudicated."
+    provenance = data["provenance"].strip()
+    if not provenance or provenance.endswith("..."):
+        yield f"provenance is {provenance!r}. Say who coded the interview, and how."
+    if data.get("codebook_version") != codebook.version:
+        yield (
+            f"codebook_version is {data.get('codebook_version')!r}, and the codebook's is {codebook.version!r}. "
+            "Make the file anew, or name its codebook with --codebook."
+        )
+
+
 def pack_golden(
     data: dict[str, Any], coding: Coding, transcript: Transcript, codebook: Codebook, existing: Golden | None
 ) -> Golden:
     """The stored form: this coding beside those that the golden has. A first coding is adjudicated as well."""
+    if problems := list(check_header(data, codebook)):
+        raise GoldenError("\n".join(problems))
     annotator = data["annotator"].strip()
-    if not annotator:
-        raise GoldenError("annotator is empty. Put your initials there, or adjudicated.")
     codings = dict(existing.codings) if existing else {}
     if annotator != ADJUDICATED:
         codings[annotator] = coding
     adjudicated = coding if annotator == ADJUDICATED or existing is None else existing.adjudicated
-    provenance = data["provenance"].strip() or (existing.provenance if existing else "")
-    if not provenance:
-        raise GoldenError("provenance is empty. Say who coded the interview, and how.")
     return Golden(
         version=1,
         transcript_id=transcript.id,
@@ -158,7 +169,7 @@ def pack_golden(
         codebook_version=codebook.version,
         codings=codings,
         adjudicated=adjudicated,
-        provenance=provenance,
+        provenance=data["provenance"].strip(),
     )
 
 

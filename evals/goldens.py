@@ -58,9 +58,15 @@ class GoldenSet:
 
 def find_golden_paths(sets: Iterable[str] = (), root: Path = GOLDENS) -> list[Path]:
     """The files of some sets (all if none is named), in order. Raises GoldenError for an unknown set."""
+    if not root.is_dir():
+        raise GoldenError(f"No folder {str(root)!r}. Name one that holds sets of goldens with --goldens.")
     known = sorted(
         path.name for path in root.iterdir() if path.is_dir() and path.name != "judge" and any(path.glob("*.json"))
     )
+    if not known:
+        raise GoldenError(
+            f"{str(root)!r} holds no set of goldens: a folder of .json files. Name another with --goldens."
+        )
     names = list(sets) or known
     for name in names:
         if name not in known:

@@ -1,6 +1,5 @@
 """A judge: a second model that says whether an item's sentences support it, calibrated on labelled pairs."""
 
-import os
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from evals.pairs import PairSet, load_pairs
 from evals.questions import JudgePrompt, load_judge_prompt, make_question
 from extract.engines import Engine, EngineOptions, open_engine
 from extract.errors import EngineError, EvaluationError
+from extract.keys import find_key
 from extract.pipeline import Plan, close_manifest, describe_run, estimate_requests, run_requests
 from extract.prompt import Request
 from extract.store import RUNS, RunStore, create_run, find_run
@@ -42,7 +42,7 @@ def open_judge(model: str, options: EngineOptions | None = None, engine: str | N
         raise EngineError(NO_JUDGE)
     given = replace(options or EngineOptions(), model=model, max_tokens=MAX_TOKENS)
     name = engine or ("provider" if "/" in model else "claude")
-    if name == "claude" and not given.dry_run and not os.environ.get("ANTHROPIC_API_KEY", "").strip():
+    if name == "claude" and not given.dry_run and not find_key("ANTHROPIC_API_KEY"):
         raise EngineError("No key for Claude. Set ANTHROPIC_API_KEY, or name another judge, openai/gpt-5-mini for one.")
     return open_engine(name, given)
 
@@ -120,7 +120,7 @@ class _Asking:
         self.run_id, self.judge = store.manifest.run_id, judge
         self.prompt = load_judge_prompt(codebook)
         self.pairs = pairs if pairs is not None else load_pairs(codebook)
-        records = [r for r in store.read_records() if only is None or r.transcript_id in only]
+        records = list(store.read_records(only))
         self.failed_records = sum(record.extraction is None for record in records)
         self.items = [
             (record, section, item, self._render(record.transcript_id, section, item))

@@ -1,10 +1,10 @@
 """`python -m evals judge RUN --judge MODEL`: its options, and what it does."""
 
 import argparse
-import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from extract.command_line import read_between
 
 STOPPED = 3
 """Exit status when the money limit ended it, as for `python -m extract run`."""
@@ -18,32 +18,22 @@ def add_judge_command(subparsers: Any) -> None:
     judge.add_argument("--judge", metavar="MODEL", help="which model judges, e.g. claude-haiku-5-5 or openai/gpt-5")
     judge.add_argument("--engine", metavar="NAME", help="how it is asked (default: claude, or provider for a/b)")
     judge.add_argument(
-        "--floor", type=_between(0, 1), metavar="RATE", help="fail when the corrected rate is surely below this"
+        "--floor", type=read_between(0, 1), metavar="RATE", help="fail when the corrected rate is surely below this"
     )
     judge.add_argument("--pairs", action="store_true", help="print the labelled pairs with their words; ask nothing")
-    judge.add_argument("--max-cost", type=_between(0, 1e9), metavar="USD", help="stop before this much is spent")
+    judge.add_argument("--max-cost", type=read_between(0, 1e9), metavar="USD", help="stop before this much is spent")
     judge.add_argument("--retry-failed", action="store_true", help="ask again for what failed")
     judge.add_argument("--dry-run", action="store_true", help="say how many requests and dollars; ask nothing")
-    many = {"type": _between(1, 10_000), "default": 50, "metavar": "N", "help": "most requests at once (default: 50)"}
+    many = {
+        "type": read_between(1, 10_000),
+        "default": 50,
+        "metavar": "N",
+        "help": "most requests at once (default: 50)",
+    }
     judge.add_argument("--concurrency", **many)
     judge.add_argument("--base-url", metavar="URL", help="another address of the same API")
     judge.add_argument("--codebook", metavar="FILE", help="the codebook of the run, where it is not the default")
     judge.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="where runs lie (default: runs)")
-
-
-def _between(low: float, high: float) -> Callable[[str], float]:
-    """A reader of numbers within limits, for argparse."""
-
-    def read(text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
-        if not low <= value <= high:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a number from {low:g} to {high:g}")
-        return value
-
-    return read
 
 
 def run_judge(options: argparse.Namespace) -> int:

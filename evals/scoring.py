@@ -100,7 +100,7 @@ class RunScore:
         values: dict[str, list[float]] = defaultdict(list)
         for score in self.scores:
             values[score.transcript_id].append(score.find_f1(scope, metric))
-        squares = [(v - fmean(found)) ** 2 for found in values.values() for v in found if len(found) > 1]
+        squares = [(v - fmean(found)) ** 2 for found in values.values() for v in found]
         freedom = sum(len(found) - 1 for found in values.values())
         return (sum(squares) / freedom) ** 0.5 if freedom else None
 

@@ -3,7 +3,8 @@
 `conftest.py` makes one from the options of `pytest evals`; the tests ask it, and nothing here knows pytest.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +16,7 @@ from evals.judge import judge_run, open_judge
 from evals.judge_report import JudgeReport
 from evals.scoring import SCOPES, RunScore, Scope, score_ceiling, score_records
 from evals.uncertainty import Interval, find_mean_interval
-from extract.engines import EngineOptions, open_engine
+from extract.engines import Engine, EngineOptions, open_engine
 from extract.errors import EvaluationError
 from extract.pipeline import Plan, close_manifest, describe_run, run_extraction
 from extract.prompt import load_prompt
@@ -25,6 +26,9 @@ from schemas.record import Record
 
 SOURCE = "goldens"
 """What the manifest of a run over goldens names as its source, whichever goldens there are."""
+
+
+Watch = Callable[[Plan, int, Engine], AbstractContextManager[Callable[[], None]]]
 
 
 @dataclass(frozen=True)
@@ -67,16 +71,32 @@ class Gate:
 class Suite:
     """Everything is worked out once, when it is first asked for.
 
-    `only` names the transcripts that are needed, where fewer than all are; `watch` is called with the
-    plan and the number of requests before the first one goes out, and gives a function to call after each.
+    `only` names the transcripts that are needed, where fewer than all are; `watch` is entered with the
+    plan, the number of requests and the engine before the first one goes out, and gives a function to call
+    after each; `say` hears why nothing happens.
     """
 
     def __init__(self, options: SuiteOptions) -> None:
         self.options = options
         self.only: frozenset[str] | None = None
-        self.watch: Callable[[Plan, int], Callable[[], None]] = lambda _plan, _total: lambda: None
+        self.watch: Watch = lambda _plan, _total, _engine: nullcontext(lambda: None)
+        self.say: Callable[[str], None] = lambda _text: None
         self.plan: Plan | None = None
-        self.extracted_from: Path | None = None
+        self.alone = "There is no accepted run to compare with."
+
+    def prepare(self) -> None:
+        """Find everything that can be wrong with the options now; a baseline that is not there before money is spent.
+
+        Raises VerbatimError or CodebookError: a sentence for the user.
+        """
+        if self.options.baseline is not None:
+            open_run(self.options.baseline, self.options.runs)
+        if self.options.run is not None and not self.score.scores:
+            raise EvaluationError(
+                f"Run {self.store.path.name!r} holds no record of the {len(self.goldens.transcripts)} goldens whose "
+                "text is here. Leave --run out to extract them."
+            )
+        _ = self.gates
 
     @cached_property
     def codebook(self) -> Codebook:
@@ -96,14 +116,15 @@ class Suite:
         return self._extract()
 
     def _extract(self) -> RunStore:
-        from filelock import FileLock
-
         options = self.options
+        if options.engine == "replay":
+            raise EvaluationError("A replay asks nothing. Score its run with --run RUN.")
         prompt = load_prompt(options.prompt, self.codebook)
         engine_options = EngineOptions(model=options.model, concurrency=options.concurrency, base_url=options.base_url)
         engine = open_engine(options.engine, engine_options)
         if not self.goldens.transcripts:
-            raise EvaluationError("There is no golden to extract. " + " ".join(self.goldens.explain_missing()))
+            reasons = [*self.goldens.explain_missing(), *self.goldens.stale.values()]
+            raise EvaluationError(" ".join(["There is no golden to extract.", *reasons]))
         find_cost = getattr(engine, "find_cost", None)
         plan = self.plan = Plan(
             repeats=options.repeats,
@@ -112,19 +133,38 @@ class Suite:
             find_cost=find_cost,
         )
         transcripts = [t for t in self.goldens.transcripts.values() if self.only is None or t.id in self.only]
-        options.runs.mkdir(parents=True, exist_ok=True)
         manifest = describe_run(prompt, engine, SOURCE, options.repeats)
-        with FileLock(options.runs / ".evals.lock"):  # parallel workers wait, then find all of it answered
+        with self._lock_runs():  # parallel workers wait, then find all of it answered
             store = find_run(options.runs, manifest) or create_run(options.runs, manifest)
-            with store:
-                noted = self.watch(plan, len(transcripts) * options.repeats)
+            with store, self.watch(plan, len(transcripts) * options.repeats, engine) as noted:
                 try:
                     for _ in run_extraction(transcripts, prompt, engine, store, plan):
                         noted()
                 finally:
                     store.write_manifest(close_manifest(store, plan))
-        self.extracted_from = store.path
         return store
+
+    @contextmanager
+    def _lock_runs(self) -> Iterator[None]:
+        from filelock import FileLock, Timeout
+
+        runs = self.options.runs
+        lock = FileLock(runs / ".evals.lock")
+        try:
+            runs.mkdir(parents=True, exist_ok=True)
+            try:
+                lock.acquire(timeout=2)
+            except Timeout:
+                self.say(f"Another pytest evals is at work in {str(runs)!r}; waiting for it.")
+                lock.acquire()
+        except OSError as error:
+            raise EvaluationError(
+                f"Cannot write in {str(runs)!r}: {error.strerror}. Choose another with --runs."
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()
 
     @cached_property
     def judging(self) -> JudgeReport:
@@ -148,9 +188,8 @@ class Suite:
     def records(self) -> Mapping[str, list[Record]]:
         """The records of the run by transcript, for the goldens whose text is here."""
         found: dict[str, list[Record]] = {name: [] for name in self.goldens.transcripts}
-        for record in self.store.read_records():
-            asked = self.options.run is not None or record.repeat < self.options.repeats
-            if record.transcript_id in found and asked:
+        for record in self.store.read_records(found):
+            if self.options.run is not None or record.repeat < self.options.repeats:
                 found[record.transcript_id].append(record)
         return found
 
@@ -162,18 +201,29 @@ class Suite:
 
     @cached_property
     def ceiling(self) -> RunScore:
-        """Annotator B against annotator A, where a golden has both."""
-        return score_ceiling(self.goldens.goldens)
+        """Annotator B against annotator A on the scored interviews, where a golden has both."""
+        scored = set(self.score.transcript_ids)
+        return score_ceiling(golden for golden in self.goldens.goldens if golden.transcript_id in scored)
 
     @cached_property
     def baseline(self) -> RunScore | None:
-        """The accepted run (or the one that --baseline names) against the same goldens; None without one."""
+        """The accepted run (or the one that --baseline names) against the same goldens; None without one.
+
+        Raises EvaluationError where --baseline names a run over another codebook.
+        """
         store = self._open_baseline()
         if store is None:
             return None
-        check_comparable(store.manifest, self.store.manifest)
-        ids = set(self.goldens.transcripts)
-        records = [record for record in store.read_records() if record.transcript_id in ids]
+        try:
+            check_comparable(store.manifest, self.store.manifest)
+        except EvaluationError as error:
+            if self.options.baseline is not None:
+                raise
+            self.alone = (
+                f"Nothing is compared: {error} Or accept this run: python -m evals bless RUN --force --why TEXT."
+            )
+            return None
+        records = store.read_records(self.goldens.transcripts)
         return score_records(records, self.goldens.goldens, f"baseline {name_run(store)}")
 
     def _open_baseline(self) -> RunStore | None:
@@ -193,7 +243,10 @@ class Suite:
         """The baseline against the run; None without a baseline or with fewer than two shared interviews."""
         if self.baseline is None:
             return None
-        if len(set(self.baseline.transcript_ids) & set(self.score.transcript_ids)) < 2:
+        shared = set(self.baseline.transcript_ids) & set(self.score.transcript_ids)
+        if len(shared) < 2:
+            interviews = "1 interview" if len(shared) == 1 else f"{len(shared)} interviews"
+            self.alone = f"Nothing is compared: this run and {self.baseline.name} share {interviews}, and it takes two."
             return None
         return compare_scores(self.baseline, self.score, margin=self.margin)
 
@@ -204,8 +257,12 @@ class Suite:
 
     def _judge(self, scope: Scope) -> Gate:
         score = find_mean_interval(list(self.score.find_values(scope).values()))
+        if not score.n:
+            return Gate(scope, score, None, True, f"{scope}: nothing was scored.")
         if self.comparison is None:
-            return Gate(scope, score, None, False, "", "There is no accepted run to compare with.")
+            lost = self.baseline is None and self._open_baseline() is not None
+            failed = lost and self.options.codebook == DEFAULT_CODEBOOK
+            return Gate(scope, score, None, failed, self.alone, self.alone)
         return judge_row(self.comparison.rows[scope], score, self.margin, strict=self.options.strict)
 
 

@@ -1,5 +1,8 @@
 """The suite's last words: a table of scores, the worst interviews, as plain text and as Markdown."""
 
+import html
+import textwrap
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -26,53 +29,76 @@ DISAGREEING = ("missed", "other_code", "extra", "other_evidence", "attribute")
 HEADINGS = ("grounded F1", "score", "95% interval", "ceiling", "baseline", "difference", "verdict")
 
 
-def summarise(suite: "Suite") -> list[str]:
-    """What the terminal shows: a line each."""
-    lines = [*_describe(suite), ""]
-    lines += render_table([HEADINGS, *_list_rows(suite)])
-    lines += ["", describe_rest(suite.score)]
-    lines += [f"warning: {gate.warning}" for gate in suite.gates.values() if gate.warning and gate.row]
-    if any(gate.row is None for gate in suite.gates.values()):
-        lines.append(f"warning: {suite.gates['all'].warning}")
+def summarise(suite: "Suite", width: int = 140, asked: Sequence[str] = ()) -> list[str]:
+    """What the terminal shows: a line each. `asked` says what the run took, where another process asked."""
+    lines = [*_describe(suite), *(asked or describe_asking(suite)), *_describe_missing(suite)]
+    if not suite.score.scores:
+        return lines
+    lines += ["", *render_table([HEADINGS, *_list_rows(suite)])]
+    lines += _explain_ceiling(suite)
+    for line in describe_rest(suite.score).splitlines():
+        lines += ["", *textwrap.wrap(line, width, subsequent_indent="  ", break_long_words=False)]
+    lines += ["", *warnings] if (warnings := list_warnings(suite)) else []
     for score in find_worst(suite.score):
-        lines += ["", *_describe_transcript(score, suite.goldens.transcripts[score.transcript_id])]
+        lines += ["", *_describe_transcript(score, suite.goldens.transcripts[score.transcript_id], width)]
     return lines
 
 
-def render_markdown(suite: "Suite") -> str:
-    """The same for a page that shows Markdown."""
-    lines = ["## Goldens", "", *_describe(suite), ""]
+def list_warnings(suite: "Suite") -> list[str]:
+    """What did not fail but should be known, each once."""
+    return [f"warning: {text}" for text in dict.fromkeys(gate.warning for gate in suite.gates.values()) if text]
+
+
+def render_markdown(suite: "Suite", judged: str | None = None, asked: Sequence[str] = ()) -> str:
+    """The same for a page that shows Markdown, with the report of the judge where there is one."""
+    told = [*_describe(suite), *(asked or describe_asking(suite)), *_describe_missing(suite)]
+    lines = ["## Goldens", "", *map(_escape, told), ""]
     lines += _render_markdown_table(HEADINGS, _list_rows(suite))
-    lines += ["", describe_rest(suite.score), ""]
+    lines += ["", *map(_escape, [*_explain_ceiling(suite), describe_rest(suite.score), *list_warnings(suite)]), ""]
     for score in find_worst(suite.score):
         transcript = suite.goldens.transcripts[score.transcript_id]
         lines += ["", f"**{_escape(score.transcript_id)}** {format_score(score.find_f1())}", ""]
         lines += _render_markdown_table(("", "golden", "got", "quote"), list_disagreements(score, transcript))
+    if judged:
+        lines += ["", "## Judge", "", f"<pre>{html.escape(judged, quote=False)}</pre>"]
     return "\n".join(lines) + "\n"
 
 
 def _describe(suite: "Suite") -> list[str]:
-    sets: dict[str, int] = {}
-    for name in suite.goldens.transcripts:
-        sets[suite.goldens.files[name].set] = sets.get(suite.goldens.files[name].set, 0) + 1
-    listed = ", ".join(f"{count} {name}" for name, count in sets.items())
+    ids = suite.score.transcript_ids
+    sets = Counter(suite.goldens.files[name].set for name in ids)
+    listed = ", ".join(f"{count} {name}" for name, count in sets.items()) or "none"
     failed = len(suite.score.failures)
-    lines = [
-        f"{suite.score.name}: {len(suite.score.transcript_ids)} interviews scored ({listed}), {failed} records failed."
-    ]
-    if failed:
-        lines[0] += " A failure counts as 0."
-    if suite.plan:
-        plan = suite.plan
-        lines.append(
-            f"{plan.answered} asked, {plan.held} held already, "
-            f"{format_usage(plan.usage, plan.cost_usd if plan.cost_known else None)}. Run: {suite.store.path}"
-        )
-        if plan.stopped:
-            lines.append(f"Stopped: {plan.stopped}.")
-    if suite.score.missing:
-        lines.append(f"{len(suite.score.missing)} goldens are not in this run, {suite.score.missing[0]} for one.")
-    return lines
+    interviews = "1 interview" if len(ids) == 1 else f"{len(ids)} interviews"
+    records = "1 record" if failed == 1 else f"{failed} records"
+    zero = " A failure counts as 0." if failed else ""
+    spread = suite.score.find_spread()
+    repeats = (
+        [] if spread is None else [f"Repeats are averaged; their spread (SD) within an interview is {spread:.3f}."]
+    )
+    return [f"{suite.score.name}: {interviews} scored ({listed}), {records} failed.{zero}", *repeats]
+
+
+def describe_asking(suite: "Suite") -> list[str]:
+    """How many requests were asked and held, what they took, and where the run lies; what stopped it."""
+    plan = suite.plan
+    if plan is None:
+        return []
+    used = format_usage(plan.usage, plan.cost_usd if plan.cost_known else None)
+    lines = [f"{plan.answered} asked, {plan.held} held already, {used}. Run: {suite.store.path}"]
+    return [*lines, f"Stopped: {plan.stopped}."] if plan.stopped else lines
+
+
+def _describe_missing(suite: "Suite") -> list[str]:
+    missing = suite.score.missing
+    return [f"{len(missing)} goldens are not in this run, {missing[0]} for one."] if missing else []
+
+
+def _explain_ceiling(suite: "Suite") -> list[str]:
+    both, whole = len(suite.ceiling.transcript_ids), len(suite.score.transcript_ids)
+    if not both or both == whole:
+        return []
+    return [f"The ceiling is {suite.ceiling.name}, over the {both} of these interviews that both coded."]
 
 
 def _list_rows(suite: "Suite") -> list[tuple[str, ...]]:
@@ -101,19 +127,22 @@ def _make_row(suite: "Suite", scope: Scope) -> tuple[str, ...]:
 
 
 def find_worst(score: RunScore, most: int = WORST) -> list[TranscriptScore]:
-    """The interviews with the lowest grounded F1."""
+    """The interviews with the lowest grounded F1 (of the first repeat), where something differs."""
     firsts = {s.transcript_id: s for s in reversed(score.scores)}
-    return sorted(firsts.values(), key=lambda s: (s.find_f1(), s.transcript_id))[:most]
+    return sorted((s for s in firsts.values() if s.find_f1() < 1), key=lambda s: (s.find_f1(), s.transcript_id))[:most]
 
 
-def _describe_transcript(score: TranscriptScore, transcript: Transcript) -> list[str]:
+def _describe_transcript(score: TranscriptScore, transcript: Transcript, width: int) -> list[str]:
     counts = score.counts["all"]
     head = f"{make_visible(score.transcript_id)}  {format_score(score.find_f1())}  "
     head += f"golden {counts.golden}, got {counts.got}, agreed {counts.grounded}"
     if score.failure:
         return [f"{head}  failed: {make_visible(score.failure)}"]
     rows = [("", "golden", "got", "quote"), *list_disagreements(score, transcript)]
-    return [head, *(f"  {line}" for line in render_table(rows, most=46))]
+    taken = sum(max(len(row[column]) for row in rows) + 2 for column in range(3))
+    most = max(24, width - taken - 2)
+    rows = [(*row[:3], row[3] if len(row[3]) <= most else f"{row[3][: most - 2]}…”") for row in rows]
+    return [head, *(f"  {line}" for line in render_table(rows, most=max(60, most)))]
 
 
 def list_disagreements(

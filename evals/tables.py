@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from evals.agreement import Agreement, compare_annotators
 from evals.comparison import Comparison, sum_effort
 from evals.matching import find_attribute
-from evals.scoring import JUDGEMENTS, METRICS, SCOPES, RunScore
+from evals.scoring import JUDGEMENTS, METRICS, SCOPES, Metric, RunScore, Scope
 from evals.uncertainty import Interval, find_mean_interval
 from extract.terminal import make_visible
 from schemas.codebook import Section
@@ -85,10 +85,9 @@ def render_scores(score: RunScore, ceiling: RunScore | None) -> list[str]:
     for scope in SCOPES:
         grounded, code = (find_mean_interval(list(score.find_values(scope, m).values())) for m in METRICS)
         counts = score.sum_counts(scope)
-        top = find_mean_interval(list(ceiling.find_values(scope).values())).mean if ceiling else math.nan
         cells = (format_score(grounded.mean), format_limits(grounded), format_score(code.mean), format_limits(code))
-        rates = (format_score(counts.find_precision()), format_score(counts.find_recall()), format_score(top))
-        rows.append((name_scope(scope), *cells, *rates))
+        rates = (format_score(counts.find_precision()), format_score(counts.find_recall()))
+        rows.append((name_scope(scope), *cells, *rates, format_score(_find_mean(ceiling, scope, "grounded"))))
     return render_table(rows if ceiling else [row[:-1] for row in rows])
 
 
@@ -109,8 +108,10 @@ def render_confusions(score: RunScore, most: int = 12) -> list[str]:
     return ["Same evidence, other code:", *render_table(rows)] if len(rows) > 1 else []
 
 
-def render_comparison(comparison: Comparison, transcripts: Mapping[str, Transcript], changes: int) -> list[str]:
-    """Rows with verdicts, the interviews that moved most, and items gained and lost with their quotes."""
+def render_comparison(
+    comparison: Comparison, transcripts: Mapping[str, Transcript], changes: int, ceiling: RunScore | None = None
+) -> list[str]:
+    """Rows with verdicts and the ceiling, the interviews that moved most, items gained and lost with their quotes."""
     a, b, n = comparison.a.name, comparison.b.name, len(comparison.shared)
     lines = [
         f"{b} against {a}: {comparison.metric} F1 on {n} interviews that both have, margin {comparison.margin:g}.",
@@ -118,12 +119,15 @@ def render_comparison(comparison: Comparison, transcripts: Mapping[str, Transcri
           if len(s.transcript_ids) > n),
         "",
     ]  # fmt: skip
-    rows: list[tuple[str, ...]] = [("", "A", "B", "B - A", "95% interval", "p", "Holm", "detectable", "verdict")]
+    rows: list[tuple[str, ...]] = [
+        ("", "A", "B", "ceiling", "B - A", "95% interval", "p", "Holm", "detectable", "verdict")
+    ]
     for scope, row in comparison.rows.items():
         d = row.difference
         needed = f" (n {d.needed_n} would decide)" if row.verdict == "inconclusive" and d.needed_n else ""
         rows.append(
-            (name_scope(scope), format_score(row.a.mean), format_score(row.b.mean), f"{d.interval.mean:+.3f}",
+            (name_scope(scope), format_score(row.a.mean), format_score(row.b.mean),
+             format_score(_find_mean(ceiling, scope, comparison.metric)), f"{d.interval.mean:+.3f}",
              format_limits(d.interval, signed=True), format_p(d.p), format_p(row.holm_p), format_score(d.mde),
              row.verdict + needed)
         )  # fmt: skip
@@ -134,6 +138,10 @@ def render_comparison(comparison: Comparison, transcripts: Mapping[str, Transcri
     if moved := comparison.find_moved():
         lines += ["", "Moved most:", *render_table([(i, format_score(x), format_score(y)) for i, x, y in moved])]
     return lines + _list_changes(comparison, transcripts, changes)
+
+
+def _find_mean(score: RunScore | None, scope: Scope, metric: Metric) -> float:
+    return find_mean_interval(list(score.find_values(scope, metric).values())).mean if score else math.nan
 
 
 def _list_changes(comparison: Comparison, transcripts: Mapping[str, Transcript], most: int) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special, stats
+from scipy import special  # not stats: it takes half a second to import
 
 EXACT_N = 16
 DRAWS = 10_000
@@ -31,8 +31,8 @@ class Interval:
 class Difference:
     """A against B on the same interviews: B - A with its interval, `p` by sign flips, and what n can show.
 
-    `mde` is the minimum detectable effect at 80% power, `needed_n` how many interviews would show that
-    B is no worse than the margin if the true difference is 0 (None where the sample tells nothing).
+    `mde` is the minimum detectable effect at 80% power, `needed_n` how many interviews would
+    give a verdict if difference and spread stayed as they are (None where the sample tells nothing).
     """
 
     interval: Interval
@@ -59,8 +59,10 @@ def find_wilson_interval(hits: int, n: int, confidence: float = 0.95) -> Interva
     """A rate with Wilson's score interval (1927). With 0 hits the upper limit is near 3/n for large n."""
     if n == 0:
         return Interval(math.nan, math.nan, math.nan, 0)
-    found = stats.binomtest(hits, n).proportion_ci(confidence, method="wilson")
-    return Interval(hits / n, float(found.low), float(found.high), n)
+    rate, z = hits / n, float(special.ndtri(0.5 + confidence / 2))
+    middle = (rate + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * math.sqrt(rate * (1 - rate) / n + z**2 / (4 * n**2))
+    return Interval(rate, middle - half if hits else 0.0, middle + half if hits < n else 1.0, n)
 
 
 def find_ratio_interval(hits: Sequence[float], totals: Sequence[float], confidence: float = 0.95) -> Interval:
@@ -89,7 +91,7 @@ def compare_paired(differences: Sequence[float], margin: float, confidence: floa
         sd=sd,
         mde=find_detectable_effect(sd, n),
         verdict=judge_difference(interval, margin),
-        needed_n=find_needed_n(sd, margin),
+        needed_n=find_needed_n(interval.mean, sd, margin),
     )
 
 
@@ -140,7 +142,7 @@ def _draw_signs(n: int) -> NDArray[np.float64]:
 def find_mcnemar_p(only_a: int, only_b: int) -> float:
     """Exact two-sided McNemar test: `only_a` interviews right in A alone, `only_b` in B alone."""
     n = only_a + only_b
-    return float(stats.binomtest(only_a, n).pvalue) if n else 1.0
+    return min(1.0, 2 * float(special.bdtr(min(only_a, only_b), n, 0.5))) if n else 1.0
 
 
 def find_detectable_effect(sd: float, n: int, power: float = 0.8, confidence: float = 0.95) -> float:
@@ -151,13 +153,17 @@ def find_detectable_effect(sd: float, n: int, power: float = 0.8, confidence: fl
     return both * sd / math.sqrt(n)
 
 
-def find_needed_n(sd: float, margin: float, confidence: float = 0.95) -> int | None:
-    """How many interviews make the detectable effect no larger than `margin`; None where sd is unknown."""
-    if math.isnan(sd) or margin <= 0:
+def find_needed_n(mean: float, sd: float, margin: float, confidence: float = 0.95) -> int | None:
+    """How many interviews would give a verdict if difference and spread stayed as they are.
+
+    The interval must be narrow enough to lie above -margin or below 0. None where sd is unknown.
+    """
+    gap = max(mean + margin, -mean)
+    if math.isnan(sd) or gap <= 0:
         return None
-    z = float(special.ndtri(0.5 + confidence / 2) + special.ndtri(0.8))
-    n = max(2, math.ceil((z * sd / margin) ** 2))  # a little too few, since t is wider
-    while find_detectable_effect(sd, n, confidence=confidence) > margin:
+    z = float(special.ndtri(0.5 + confidence / 2))
+    n = max(2, math.ceil((z * sd / gap) ** 2))  # a little too few, since t is wider
+    while find_t(confidence, n - 1) * sd / math.sqrt(n) >= gap:
         n += 1
     return n
 

@@ -1,15 +1,14 @@
 """The command line: `python -m extract run|show|report|runs|batches|export|schema|codebook ...`. Errors end here."""
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from extract import commands
+from extract import commands, run_commands
+from extract.command_line import Parser, read_address, read_amount, read_count, run_command
 from extract.commands import AUTHORED, PROGRAM
-from extract.errors import VerbatimError
 
 ENGINE_NAMES = ("batches", "claude", "cluster", "provider", "replay", "rules")
 INNER_NAMES = ("claude", "provider", "replay", "rules")
@@ -20,23 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status: 0, 1 for an error, 2 for usage, 3 for a money limit."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     options = parse_command(given)
-    try:
-        return int(options.function(options))
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except KeyboardInterrupt:
-        print("\nStopped.", file=sys.stderr)
-        return 130
-    except Exception as error:
-        from schemas.codebook import CodebookError
-
-        if not isinstance(error, VerbatimError | CodebookError):
-            raise
-        from extract.terminal import say
-
-        say(f"{PROGRAM}: {error}")
-        return 1
+    return run_command(options, PROGRAM)
 
 
 def parse_command(given: Sequence[str]) -> argparse.Namespace:
@@ -46,27 +29,18 @@ def parse_command(given: Sequence[str]) -> argparse.Namespace:
     return options
 
 
-class _Parser(argparse.ArgumentParser):
-    """An argument parser whose errors take one line and name the way out."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(allow_abbrev=False, **options)
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}. See: {self.prog} --help\n")
-
-
 def build_parser() -> argparse.ArgumentParser:
     """All commands and their options."""
-    parser = _Parser(
+    parser = Parser(
         prog=PROGRAM,
         description="Five coded sections from every interview, each proved by the interviewee's own sentences.",
     )
-    subparsers = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
+    subparsers = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser)
     _add_run(subparsers)
     show = subparsers.add_parser("show", help="what a run found: all interviews, or one with its quotes")
     show.add_argument("run", metavar="RUN", help="a run id, its folder, or 'last'")
     show.add_argument("id", nargs="?", metavar="ID", help="a transcript id")
+    show.add_argument("--all", action="store_true", help=f"list all interviews, not only the first {commands.SHOWN}")
     show.set_defaults(function=commands.show)
     _add_report(subparsers)
     runs = subparsers.add_parser("runs", help="the runs, oldest first")
@@ -92,7 +66,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_codebook(prompt)
     _add_prompt(prompt)
     demo = subparsers.add_parser("demo", help="extract the authored interviews with rules, and show one")
-    demo.set_defaults(function=commands.demo)
+    demo.set_defaults(function=run_commands.demo)
     _add_export(subparsers)
     for command in (show, runs, batches, demo):
         _add_runs(command)
@@ -136,7 +110,7 @@ def _add_import_codebook(subparsers: Any) -> None:
 
 def _add_run(subparsers: Any) -> None:
     run = subparsers.add_parser("run", help="extract the five sections from every interview of a source")
-    run.set_defaults(function=commands.run)
+    run.set_defaults(function=run_commands.run)
     _add_source(run, default=None)
     _add_codebook(run)
     _add_prompt(run)
@@ -146,25 +120,23 @@ def _add_run(subparsers: Any) -> None:
         "--engine", default="claude", choices=ENGINE_NAMES, help="how answers are got (default: claude)"
     )
     engine.add_argument("--model", help="which model answers, e.g. claude-sonnet-5-5, or openai/gpt-5 for provider")
-    engine.add_argument("--base-url", type=_address, metavar="URL", help="another address of the same API")
+    engine.add_argument("--base-url", type=read_address, metavar="URL", help="another address of the same API")
     engine.add_argument(
         "--concurrency",
-        type=_positive,
+        type=read_count,
         default=50,
         metavar="N",
         help="most requests at once, of a cluster: at each worker (default: 50)",
     )
     engine.add_argument(
-        "--max-tokens", type=_positive, default=8192, metavar="N", help="longest answer (default: 8192)"
+        "--max-tokens", type=read_count, default=8192, metavar="N", help="longest answer (default: 8192)"
     )
-    engine.add_argument("--timeout", type=_positive_float, default=600.0, metavar="S", help="seconds for one answer")
+    engine.add_argument("--timeout", type=read_amount, default=600.0, metavar="S", help="seconds for one answer")
     engine.add_argument("--from", dest="replayed", metavar="RUN", help="the run that --engine replay answers from")
     _add_cluster(run)
     plan = run.add_argument_group("plan")
-    plan.add_argument("--repeat", type=_positive, default=1, metavar="K", help="ask for every interview K times")
-    plan.add_argument(
-        "--max-cost", type=_positive_float, metavar="USD", help="spend at most this much with this command"
-    )
+    plan.add_argument("--repeat", type=read_count, default=1, metavar="K", help="ask for every interview K times")
+    plan.add_argument("--max-cost", type=read_amount, metavar="USD", help="spend at most this much with this command")
     plan.add_argument("--resume", metavar="RUN", help="go on with this run")
     plan.add_argument("--retry-failed", action="store_true", help="ask again for what failed")
     plan.add_argument("--new", action="store_true", help="begin a new run even if the same command began one")
@@ -174,7 +146,7 @@ def _add_run(subparsers: Any) -> None:
 def _add_cluster(run: argparse.ArgumentParser) -> None:
     cluster = run.add_argument_group("cluster", "with --engine cluster, which needs: pip install '.[cluster]'")
     cluster.add_argument("--inner-engine", choices=INNER_NAMES, help="what each worker drives (default: claude)")
-    cluster.add_argument("--workers", type=_positive, metavar="N", help="how many workers (default: one a machine)")
+    cluster.add_argument("--workers", type=read_count, metavar="N", help="how many workers (default: one a machine)")
     cluster.add_argument(
         "--ray-address", metavar="HOST:PORT", help="a Ray cluster (default: RAY_ADDRESS, else this machine)"
     )
@@ -184,7 +156,7 @@ def _add_cluster(run: argparse.ArgumentParser) -> None:
         ("--output-tokens-per-minute", "output tokens"),
     ):
         text = f"the account's limit of {what}, over all workers (default: what the provider says)"
-        cluster.add_argument(name, type=_positive, metavar="N", help=text)
+        cluster.add_argument(name, type=read_count, metavar="N", help=text)
 
 
 def _add_report(subparsers: Any) -> None:
@@ -195,7 +167,7 @@ def _add_report(subparsers: Any) -> None:
     report.add_argument("--source", metavar="SOURCE", help="where the interviews lie now (default: as the run says)")
     report.add_argument(
         "--min-cell",
-        type=_positive,
+        type=read_count,
         default=1,
         metavar="N",
         help="leave out every number of fewer than N interviews (default: 1; 5 to publish)",
@@ -203,7 +175,7 @@ def _add_report(subparsers: Any) -> None:
     report.add_argument("--redact", action="store_true", help="leave out quotes, summaries and interviews")
     report.add_argument(
         "--sample",
-        type=_positive,
+        type=read_count,
         default=2500,
         metavar="N",
         help="hold at most N interviews, drawn at random (default: 2500)",
@@ -219,7 +191,7 @@ def _add_source(parser: argparse.ArgumentParser, default: str | None) -> None:
     else:
         group.add_argument("--source", metavar="SOURCE", default=default, help=f"as for run (default: {default})")
     group.add_argument("--split", help="one split (or sub-folder) of the source")
-    group.add_argument("--limit", type=_positive, metavar="N", help="only the first N interviews")
+    group.add_argument("--limit", type=read_count, metavar="N", help="only the first N interviews")
     if default is None:
         group.add_argument("--ids", metavar="ID,ID", action="append", default=[], help="only these transcripts")
     for side in ("interviewer", "interviewee"):
@@ -239,27 +211,3 @@ def _add_prompt(parser: argparse.ArgumentParser) -> None:
 
 def _add_runs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="where runs lie (default: runs)")
-
-
-def _positive(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
-    return int(text)
-
-
-def _positive_float(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
-    return value
-
-
-def _address(text: str) -> str:
-    if not text.startswith(("http://", "https://")):
-        raise argparse.ArgumentTypeError(f"{text!r} is not an address that begins with http:// or https://")
-    if "@" in text or "?" in text:
-        raise argparse.ArgumentTypeError("an address is kept in the run, so it may not hold a key or a password")
-    return text

@@ -1,17 +1,19 @@
 """The run store: `runs/<run_id>/manifest.json` and an append-only `records.jsonl`, a line per record.
 
 Where several write at once, each has a file of its own, `records-*.jsonl`; all of them are one run.
+A large run also has `records.index`, which only saves time and is made again where it is missing; see `index.py`.
 """
 
-import hashlib
+import contextlib
 import json
 import os
 import secrets
 import shutil
 import threading
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -20,11 +22,14 @@ from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from extract.errors import StoreError
-from schemas.record import Manifest, Record, Usage
+from extract.index import Place, RecordIndex, find_record_files
+from schemas.record import Manifest, Record
 
+__all__ = ["RUNS", "RunStore", "create_run", "find_record_files", "find_run", "list_runs", "now", "open_run"]
 RUNS = Path("runs")
 SYNC_EVERY_S = 0.5
-_OFFSET_BITS = 40
+INDEX_EVERY = 1000
+"""Records between two times that the index is brought up to date."""
 _IDENTITY = ("engine", "model", "parameters", "prompt_sha256", "schema_sha256", "codebook_sha256", "source")
 
 
@@ -39,14 +44,13 @@ class RunStore:
         self.path = path
         self.manifest = manifest
         self.notices: list[str] = []
-        self._held: set[bytes] = set()
-        self._failed: set[bytes] = set()
-        self._answers: dict[bytes, int] = {}
-        self._files: list[Path] = [self.records_path]
-        self._failure_kinds: Counter[str] = Counter()
+        self._index = RecordIndex(path)
+        self._fresh: dict[tuple[str, str], bool] = {}  # (transcript, request) -> failed: not in the index yet
+        self._answers: dict[str, Place] = {}  # request -> where its answer lies: not in the index yet
         self._end = 0
         self._file = -1
         self._dirty = False
+        self._trouble: StoreError | None = None
         self._closing = threading.Event()
         self._lock = FileLock(path / "lock")
 
@@ -57,83 +61,72 @@ class RunStore:
 
     # ------------------------------------------------------------ reading
 
-    def read_records(self) -> Iterator[Record]:
-        """The records of the run, the last one of each transcript and repeat, in the file's order."""
-        for line in self.read_lines():
+    @property
+    def index(self) -> RecordIndex:
+        """Where the records lie, read as far as the files go now."""
+        self._index.catch_up()
+        self._fresh.clear()
+        self._answers.clear()
+        return self._index
+
+    def read_records(self, ids: Iterable[str] | None = None) -> Iterator[Record]:
+        """The records of the run, the last one of each transcript and repeat, in the files' order.
+
+        With `ids`, of these transcripts only: nothing else is read. One record at a time is in memory.
+        """
+        for line in self.read_lines(ids):
             try:
                 yield Record.model_validate_json(line)
             except ValidationError:
                 continue
 
-    def read_lines(self) -> Iterator[bytes]:
-        """The lines of those records as they stand in the file, for a pass over very many."""
-        last: dict[tuple[str, int], int] = {}
-        for offset, line in self._read_lines():
-            if key := _read_key(line):
-                last[key[0], key[1]] = offset
-        wanted = set(last.values())
-        for offset, line in self._read_lines():
-            if offset in wanted:
-                yield line
+    def read_lines(self, ids: Iterable[str] | None = None) -> Iterator[bytes]:
+        """The lines of those records as they stand in the files, for a pass over very many."""
+        for path, places in groupby(self.index.find_latest(ids), attrgetter("file")):
+            with path.open("rb") as file:
+                for place in places:
+                    file.seek(place.offset)
+                    yield file.readline()
+
+    def count_records(self) -> int:
+        """How many transcripts and repeats the run has a record of."""
+        return self.index.count_latest()
 
     def sum_up(self) -> dict[str, Any]:
         """Counts over the last record of each transcript and repeat; usage and dollars over all of them,
         since an answer that was asked again was paid as well. The keys are the manifest's.
         """
-        failures: dict[tuple[str, int], str] = {}
-        keys = set()
-        usage: Counter[str] = Counter()
-        cost: float | None = 0.0
-        for _, line in self._read_lines():
-            if key := _read_key(line):
-                data = json.loads(line)
-                keys.add(key[:2])
-                failures.pop(key[:2], None)
-                if key[3]:
-                    failures[key[:2]] = data["failure"]["kind"]
-                usage.update(data["usage"])
-                paid = data.get("cost_usd", 0.0 if not data["usage"]["requests"] else None)
-                cost = None if cost is None or paid is None else cost + paid
-        self._failure_kinds = Counter(failures.values())
-        counts = {"records": len(keys), "failures": len(failures)}
-        return {**counts, "usage": Usage.model_validate(usage), "cost_usd": cost}
+        index = self.index
+        usage, cost = index.sum_usage()
+        failures = sum(index.count_failures().values())
+        return {"records": index.count_latest(), "failures": failures, "usage": usage, "cost_usd": cost}
 
     def count_failures(self) -> dict[str, int]:
-        """How many transcripts and repeats failed, by kind, when the run was last summed up."""
-        return dict(self._failure_kinds)
+        """How many transcripts and repeats failed, by kind."""
+        return self.index.count_failures()
 
     def find_answer(self, request_hash: str) -> Record | None:
         """The extraction that this run holds for exactly this request, under whatever transcript id."""
-        place = self._answers.get(bytes.fromhex(request_hash)[:16])
+        place = self._answers.get(request_hash) or self._index.find_answer(request_hash)
         if place is None:
             return None
-        with self._files[place >> _OFFSET_BITS].open("rb") as file:
-            file.seek(place & ((1 << _OFFSET_BITS) - 1))
+        with place.file.open("rb") as file:
+            file.seek(place.offset)
             return Record.model_validate_json(file.readline())
-
-    def _read_lines(self) -> Iterator[tuple[int, bytes]]:
-        """The whole lines of all files, those of an earlier begun file first; each with its place."""
-        for path in find_record_files(self.path):
-            offset = 0
-            with path.open("rb") as file:
-                for line in file:
-                    if line.endswith(b"\n"):
-                        yield self._find_place(path, offset), line
-                    offset += len(line)
-
-    def _find_place(self, path: Path, offset: int) -> int:
-        """The number of a file and an offset in it, as one number."""
-        if path not in self._files:
-            self._files.append(path)
-        return self._files.index(path) << _OFFSET_BITS | offset
 
     # ------------------------------------------------------------ writing
 
     def __enter__(self) -> "RunStore":
         self._take_lock()
         self._cut_torn_line()
-        self._file = os.open(self.records_path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-        self.load_index()
+        try:
+            self._file = os.open(self.records_path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        except OSError as error:
+            self._lock.release()
+            raise self._explain(error) from None
+        self._end = os.fstat(self._file).st_size
+        if damaged := self.index.damaged:
+            self.notices.append(f"{damaged} damaged lines in {self.records_path.name} are asked again.")
         self._syncer = threading.Thread(target=self._sync_often, daemon=True)
         self._syncer.start()
         return self
@@ -144,6 +137,7 @@ class RunStore:
         self._closing.set()
         self._syncer.join()
         self._sync()
+        self.load_index()
         os.close(self._file)
         self._file = -1
         (self.path / "writer.json").unlink(missing_ok=True)
@@ -157,8 +151,10 @@ class RunStore:
 
     def holds(self, transcript_id: str, request_hash: str, *, retry_failed: bool = False) -> bool:
         """Whether the run has a record for this transcript and exactly this request."""
-        key = _digest(transcript_id, request_hash)
-        return key in self._held and not (retry_failed and key in self._failed)
+        failed = self._fresh.get((transcript_id, request_hash))
+        if failed is None:
+            failed = self._index.find_failed(transcript_id, request_hash)
+        return failed is not None and not (retry_failed and failed)
 
     def append(self, record: Record) -> None:
         """Write one record: a whole line in one write, to a store opened with `with`.
@@ -172,12 +168,11 @@ class RunStore:
                 raise OSError(28, "No space left on device")
         except OSError as error:
             self._cut_torn_line()
-            raise StoreError(
-                f"Cannot write to {str(self.records_path)!r}: {error.strerror}. "
-                "What was answered before is kept; make room, then run the same command again."
-            ) from None
+            raise self._explain(error) from None
+        if self._trouble:
+            raise self._trouble
         self._dirty = True
-        self._mark(record.transcript_id, record.request_hash, self._end, failed=record.failure is not None)
+        self._note(record, Place(self.records_path, self._end))
         self._end += len(line)
 
     def adopt(self, record: Record, file: str, offset: int) -> None:
@@ -185,8 +180,21 @@ class RunStore:
 
         It may lack what was extracted; that is in the file.
         """
-        place = self._find_place(self.path / file, offset)
-        self._mark(record.transcript_id, record.request_hash, place, failed=record.failure is not None)
+        self._note(record, Place(self.path / file, offset))
+
+    def _note(self, record: Record, place: Place) -> None:
+        self._fresh[record.transcript_id, record.request_hash] = record.failure is not None
+        if record.failure is None:
+            self._answers[record.request_hash] = place
+        if len(self._fresh) >= INDEX_EVERY:
+            self._sync()  # the index may not know of a record that a power cut can still take
+            self.load_index()
+
+    def _explain(self, error: OSError) -> StoreError:
+        return StoreError(
+            f"Cannot write to {str(self.records_path)!r}: {error.strerror}. "
+            "What was answered before is kept; make room, then run the same command again."
+        )
 
     def check_identity(self, manifest: Manifest) -> None:
         """Raises StoreError where a run to go on with was made otherwise than `manifest` says."""
@@ -204,25 +212,9 @@ class RunStore:
         self.manifest = manifest
         _write_manifest(self.path, manifest)
 
-    def _mark(self, transcript_id: str, request_hash: str, place: int, *, failed: bool) -> None:
-        key = _digest(transcript_id, request_hash)
-        self._held.add(key)
-        (self._failed.add if failed else self._failed.discard)(key)
-        if not failed:
-            self._answers[bytes.fromhex(request_hash)[:16]] = place
-
     def load_index(self) -> None:
         """Read which requests the run holds; `with` does it, `holds` without writing needs it."""
-        corrupt = 0
-        for place, line in self._read_lines():
-            if place >> _OFFSET_BITS == 0:  # the file that `append` writes
-                self._end = place + len(line)
-            if key := _read_key(line):
-                self._mark(key[0], key[2], place, failed=key[3])
-            else:
-                corrupt += 1
-        if corrupt:
-            self.notices.append(f"{corrupt} damaged lines in {self.records_path.name} are asked again.")
+        _ = self.index
 
     def _cut_torn_line(self) -> None:
         """Drop what follows the last line end: the start of a record that was never finished."""
@@ -250,27 +242,29 @@ class RunStore:
             ) from None
         if writer.exists():
             self.notices.append(f"Taking over from process {_read_pid(writer)}, which ended without a word.")
-        writer.write_text(json.dumps({"pid": os.getpid(), "since": now()}))
+        with contextlib.suppress(OSError):  # on a full disk nobody learns the number, but the lock holds
+            writer.write_text(json.dumps({"pid": os.getpid(), "since": now()}))
 
     def _sync_often(self) -> None:
         while not self._closing.wait(SYNC_EVERY_S):
-            self._sync()
+            try:
+                self._sync()
+            except StoreError as error:
+                self._trouble = error  # the next append says it
 
     def _sync(self) -> None:
+        """Raises StoreError where the disk refuses it."""
         if self._dirty:
             self._dirty = False
-            os.fsync(self._file)
+            try:
+                os.fsync(self._file)
+            except OSError as error:
+                raise self._explain(error) from None
 
 
 def now() -> str:
     """The time as `2026-09-01T10:15:00Z`."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def find_record_files(folder: Path) -> list[Path]:
-    """The files that hold the records of a run: `records.jsonl`, then `records-*.jsonl`, whose names sort by time."""
-    first = folder / "records.jsonl"
-    return [*([first] if first.exists() else []), *sorted(folder.glob("records-*.jsonl"))]
 
 
 def create_run(runs: Path, manifest: Manifest) -> RunStore:
@@ -290,24 +284,51 @@ def create_run(runs: Path, manifest: Manifest) -> RunStore:
     return store
 
 
-def find_run(runs: Path, manifest: Manifest) -> RunStore | None:
-    """The newest run that the same command began, or None."""
+def _say_nothing(_sentence: str) -> None:
+    pass
+
+
+def find_run(runs: Path, manifest: Manifest, notice: Callable[[str], None] = _say_nothing) -> RunStore | None:
+    """The newest run that the same command began, or None. `notice` is told of runs that cannot be read.
+
+    Raises StoreError where that command's run is there but cannot be read: another one would be paid again.
+    """
     wanted = manifest.model_dump(include=set(_IDENTITY))
-    for store in reversed(list_runs(runs)):
+    for path in reversed(_find_manifests(runs)):
+        try:
+            store = open_run(path.parent)
+        except StoreError as error:
+            if _begins_alike(path, wanted):
+                raise StoreError(f"{error} To pay for everything again, begin another run with --new.") from None
+            notice(str(error))
+            continue
         if store.manifest.model_dump(include=set(_IDENTITY)) == wanted:
             return store
     return None
 
 
-def list_runs(runs: Path = RUNS) -> list[RunStore]:
-    """All readable runs of a folder, oldest first."""
+def _begins_alike(path: Path, wanted: dict[str, Any]) -> bool:
+    """Whether a manifest that this version cannot open is of the same command, as far as it can be told."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        return all(data.get(name) == value for name, value in wanted.items())
+    except (OSError, ValueError, RecursionError, AttributeError):
+        return False
+
+
+def list_runs(runs: Path = RUNS, notice: Callable[[str], None] = _say_nothing) -> list[RunStore]:
+    """All readable runs of a folder, oldest first. `notice` is told of those that cannot be read."""
     found = []
-    for path in sorted(runs.glob("*/manifest.json"), key=_find_age):
+    for path in _find_manifests(runs):
         try:
             found.append(open_run(path.parent))
-        except StoreError:
-            continue
+        except StoreError as error:
+            notice(str(error))
     return found
+
+
+def _find_manifests(runs: Path) -> list[Path]:
+    return sorted(runs.glob("*/manifest.json"), key=_find_age)
 
 
 def _find_age(manifest: Path) -> tuple[str, int]:
@@ -330,7 +351,7 @@ def open_run(run: str | Path, runs: Path = RUNS) -> RunStore:
         if isinstance(data, dict) and isinstance(data.get("version"), int) and data["version"] > 1:
             raise StoreError(f"Run {path.name!r} was written by a newer version. Update, then open it.")
         return RunStore(path, Manifest.model_validate(data))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         reason = str(error).splitlines()[0]
         raise StoreError(f"The manifest of run {path.name!r} cannot be read: {reason}.") from None
 
@@ -344,8 +365,11 @@ def _write_manifest(path: Path, manifest: Manifest) -> None:
             os.fsync(file.fileno())
         fresh.replace(path / "manifest.json")
     except OSError as error:
+        with contextlib.suppress(OSError):
+            fresh.unlink(missing_ok=True)
         raise StoreError(
-            f"Cannot write in {str(path)!r}: {error.strerror}. Make room or check its permissions."
+            f"Cannot write in {str(path)!r}: {error.strerror}. What was answered before is kept; "
+            "make room or check its permissions, then run the same command again."
         ) from None
 
 
@@ -361,24 +385,8 @@ def _find_last_line_end(file: Any, end: int) -> int:
     return 0
 
 
-def _read_key(line: bytes) -> tuple[str, int, str, bool] | None:
-    """(transcript id, repeat, request hash, failed) of a line; None where it is no record."""
-    try:
-        data = json.loads(line)
-        if "usage" not in data or len(bytes.fromhex(data["request_hash"])) != 32:
-            return None
-        return data["transcript_id"], data["repeat"], data["request_hash"], "failure" in data
-    except (ValueError, KeyError, TypeError):
-        return None
-
-
-def _digest(transcript_id: str, request_hash: str) -> bytes:
-    key = f"{request_hash}\0{transcript_id}".encode("utf-8", "surrogatepass")
-    return hashlib.blake2b(key, digest_size=16).digest()
-
-
 def _read_pid(writer: Path) -> str:
     try:
         return str(json.loads(writer.read_text())["pid"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, RecursionError, KeyError, TypeError):
         return "of unknown number"

@@ -5,6 +5,7 @@ import threading
 import time
 import unicodedata
 from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from schemas.codebook import Section
@@ -27,6 +28,8 @@ STATUSES = {"asked_not_answered": "asked, but not answered", "not_asked": "not a
 TICK_S = 1.0
 PLAIN_EVERY_S = 5.0
 RUN_ID_WIDTH = 34
+PAGE = 2000
+"""Interviews in one table: a table is laid out as a whole, and a run may have a million."""
 DIRECTIONS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 """Marks that turn the direction of text, so that it reads otherwise than it is."""
 
@@ -108,12 +111,21 @@ def _print_quotes(console: "Console", quotes: Iterable[Quote]) -> None:
 
 def print_overview(console: "Console", manifest: Manifest, records: Iterable[Record]) -> None:
     """One line for each interview of a run: items in each section, or the failure."""
+    from rich.text import Text
+
+    console.print(Text(f"{manifest.run_id}  {describe_manifest(manifest)}", style="bold"))
+    rest = iter(records)
+    while page := list(islice(rest, PAGE)):
+        console.print()
+        _print_page(console, page, repeated=manifest.repeats > 1)
+
+
+def _print_page(console: "Console", records: list[Record], *, repeated: bool) -> None:
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False)
-    records = list(records)
-    repeated = any(record.repeat for record in records)
+    repeated = repeated or any(record.repeat for record in records)
     for heading in ("transcript", *(["repeat"] if repeated else []), "cohort"):
         table.add_column(heading)
     for heading in ("tasks", "style", "culture", "concerns", "wishes"):
@@ -126,7 +138,6 @@ def print_overview(console: "Console", manifest: Manifest, records: Iterable[Rec
         names = [record.transcript_id, *([str(record.repeat)] if repeated else []), record.cohort or ""]
         cells = [*names, *counts, failure]
         table.add_row(*(Text(make_visible(cell)) for cell in cells))
-    console.print(Text(f"{manifest.run_id}  {describe_manifest(manifest)}\n", style="bold"))
     console.print(table)
 
 

@@ -241,10 +241,10 @@ def _find_encoding(path: Path) -> str:
 
 def _read_csv(path: Path, source: Source, delimiter: str) -> Iterator[Row]:
     csv.field_size_limit(2**31 - 1)
-    with path.open(encoding=_find_encoding(path), newline="") as file:
+    with path.open(encoding=_find_encoding(path), errors="replace", newline="") as file:
         reader = csv.DictReader(file, delimiter=delimiter)
-        columns = _find_columns(list(reader.fieldnames or []), source, path.name)
         try:
+            columns = _find_columns(list(reader.fieldnames or []), source, path.name)
             for number, row in enumerate(reader, start=1):
                 yield _to_row(row, columns, f"{path.name}, row {number}")
         except csv.Error as error:
@@ -253,14 +253,14 @@ def _read_csv(path: Path, source: Source, delimiter: str) -> Iterator[Row]:
 
 def _read_jsonl(path: Path, source: Source) -> Iterator[Row]:
     columns = None
-    with path.open(encoding=_find_encoding(path)) as file:
+    with path.open(encoding=_find_encoding(path), errors="replace") as file:
         for number, line in enumerate(file, start=1):
             if not line.strip():
                 continue
             where = f"{path.name}, row {number}"
             try:
                 row = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 row = None
             if not isinstance(row, dict):
                 yield Row(where, None, None, problem="this is no JSON object. Mend the line or remove it.")
@@ -270,9 +270,7 @@ def _read_jsonl(path: Path, source: Source) -> Iterator[Row]:
 
 
 def _read_parquet(path: Path, source: Source) -> Iterator[Row]:
-    import datasets
-
-    _hush()
+    datasets = _import_datasets()
     try:
         rows = datasets.load_dataset("parquet", data_files=str(path), split="train", streaming=True)
         yield from _iterate_dataset(rows, source, path.name, cohort=None)
@@ -288,9 +286,7 @@ def _read_hub(source: Source, notify: Callable[[str], None]) -> Iterator[Row]:
 
 
 def _read_dataset(name: str, source: Source) -> Iterator[Row]:
-    import datasets
-
-    _hush()
+    datasets = _import_datasets()
     try:
         splits = datasets.load_dataset(name, streaming=True)
     except Exception as error:  # the Hub's client raises many types, from several libraries
@@ -305,10 +301,15 @@ def _read_dataset(name: str, source: Source) -> Iterator[Row]:
             )
 
 
-def _hush() -> None:
-    """Libraries log what is said here in one sentence anyway."""
+def _import_datasets() -> Any:
+    """The library, told not to tell the Hub who reads what, nor to log what is said here in one sentence anyway."""
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    os.environ.setdefault("HF_UPDATE_DOWNLOAD_COUNTS", "0")
+    import datasets
+
     for name in ("datasets", "huggingface_hub"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    return datasets
 
 
 def _iterate_dataset(rows: Any, source: Source, name: str, cohort: str | None) -> Iterator[Row]:
@@ -328,15 +329,21 @@ class _Columns:
 def _find_columns(names: list[str], source: Source, where: str) -> _Columns:
     def find(wanted: str | None, known: tuple[str, ...]) -> str | None:
         if wanted is not None and wanted not in names:
-            raise SourceError(f"No column {wanted!r} in {where}. The columns are: {', '.join(names)}.")
+            raise SourceError(f"No column {wanted!r} in {where}. The columns are: {_list_names(names)}.")
         lower = {name.lower().strip(): name for name in reversed(names) if name}
         return wanted or next((lower[name] for name in known if name in lower), None)
 
     text = find(source.text_column, TEXT_COLUMNS)
     if text is None:
-        seen = ", ".join(names) or "none"
+        seen = _list_names(names)
         raise SourceError(f"No text column in {where}. The columns are: {seen}. Name one with --text-column.")
     return _Columns(text, find(source.id_column, ID_COLUMNS), find(None, COHORT_COLUMNS))
+
+
+def _list_names(names: list[str]) -> str:
+    """The names for a message: twenty at most, since a file without a heading may have anything there."""
+    short = [name if len(name) <= 40 else f"{name[:39]}…" for name in names]
+    return ", ".join([*short[:20], *(["…"] if len(short) > 20 else [])]) or "none"
 
 
 def _to_row(row: dict[str, Any], columns: _Columns, where: str, cohort: str | None = None) -> Row:

@@ -98,3 +98,19 @@ def test_codings_agree_code_by_code_and_as_sets() -> None:
     assert list(codes) == [("concerns", "unreliability")]
     assert codes["concerns", "unreliability"].percent.mean == pytest.approx(2 / 3)
     assert compare_code_sets([(one, one), (none, none)])["concerns"] == 1
+
+
+def test_kappa_ac1_and_alpha_of_three_values_are_those_of_other_libraries() -> None:
+    a, b = "adbadcdccacdcddadcba", "cddacddccccdcddadddd"
+    kappa, ac1 = find_cohen_kappa(a, b), find_gwet_ac1(a, b)
+    # statsmodels 0.14, inter_rater.cohens_kappa; scikit-learn gives the same kappa
+    assert (kappa.mean, kappa.low, kappa.high) == pytest.approx((0.4095941, 0.1204577, 0.6987305), abs=1e-6)
+    # irrCAC, CAC.gwet: its standard error is 0.1468926
+    assert (ac1.mean, ac1.low, ac1.high) == pytest.approx((0.4874533, 0.1995490, 0.7753576), abs=1e-6)
+    assert find_krippendorff_alpha(list(zip(a, b, strict=True))) == pytest.approx(0.4079696, abs=1e-6)
+
+
+def test_kappa_has_no_interval_where_one_annotator_gave_one_value_throughout() -> None:
+    kappa = find_cohen_kappa("aaaaa", "aaaab")
+    assert kappa.mean == 0
+    assert math.isnan(kappa.low)

@@ -42,7 +42,11 @@ def test_a_blessed_run_is_found_again_with_its_scores(tmp_path: Path) -> None:
 
 
 def test_what_is_kept_holds_no_words(tmp_path: Path) -> None:
-    bless(tmp_path, make_run(tmp_path, [5] * 8))
+    store, score = make_run(tmp_path, [5] * 8)
+    with store:
+        draft = {"tasks": "as the model said it to the printer"}
+        store.append(make_record("t0", make_coding(concerns=ITEMS[:5]), 1, draft=draft, answer="The printer."))
+    bless(tmp_path, (store, score))
     kept = (tmp_path / "runs" / "baseline" / "rules" / "records.jsonl").read_text()
     assert "printer" not in kept
     assert "words" not in kept
@@ -84,7 +88,10 @@ def test_engines_and_models_have_baselines_of_their_own_and_rules_are_the_floor(
     assert name_engine("provider", "openai/gpt-5") == "provider/openai/gpt-5"
 
 
-@pytest.mark.parametrize("text", ["margin = 2\n", "margin = 'wide'\n", "[accepted.rules]\nrun = 'x'\n", "margin ="])
+@pytest.mark.parametrize(
+    "text",
+    ["margin = 2\n", "margin = 0\n", "margin = 1\n", "margin = 'wide'\n", "[accepted.rules]\nrun = 'x'\n", "margin ="],
+)
 def test_a_malformed_baseline_is_one_sentence(tmp_path: Path, text: str) -> None:
     path = tmp_path / "baseline.toml"
     path.write_text(text)

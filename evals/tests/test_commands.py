@@ -75,6 +75,20 @@ def test_bless_refuses_without_a_reason_and_when_goldens_are_missing(
     assert "40 goldens are not in this run" in capsys.readouterr().err
 
 
+def test_bless_refuses_to_forget_interviews_of_the_accepted_run(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = load_baseline()
+    assert main(["bless", str(run), "--why", "only mine", "--set", "authored"]) == 1
+    assert "covers 40 interviews that would be lost, 'creativity_0006' for one" in capsys.readouterr().err
+    assert load_baseline() == before
+
+
+@pytest.mark.parametrize("wrong", [("--margin", "-1"), ("--margin", "2"), ("--changes", "-1")])
+def test_a_number_outside_its_limits_is_a_usage_error(wrong: tuple[str, str], run: Path) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["compare", str(run), str(run), *wrong])
+    assert stopped.value.code == 2
+
+
 def test_a_golden_is_made_checked_packed_shown_and_compared(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -88,8 +102,14 @@ def test_a_golden_is_made_checked_packed_shown_and_compared(
     assert "[U2.3] Then there's exit interviews" in file.read_text()
     assert main(["golden", "new", source, name, "--out", str(file), *places]) == 1
     assert "exists. Name another file with --out" in capsys.readouterr().err
+    assert main(["golden", "check", str(file), *places]) == 1
+    assert "then coded by ...'. Say who coded the interview" in capsys.readouterr().out
+    file.write_text(file.read_text().replace("then coded by ...", "then coded by me."))
     assert main(["golden", "check", str(file), *places]) == 0
     assert main(["golden", "pack", str(file), *places]) == 0
+    for name_of_set in ("../elsewhere", "judge"):
+        assert main(["golden", "pack", str(file), *places, "--into", name_of_set]) == 1
+        assert f"{name_of_set!r} cannot name a" in capsys.readouterr().err
     edited = file.read_text().replace('annotator = "me"', 'annotator = "you"')
     file.write_text(edited.replace('"U2.3"', '"U99.1"'))
     assert main(["golden", "check", str(file), *places]) == 1
@@ -115,6 +135,7 @@ def test_a_golden_is_made_checked_packed_shown_and_compared(
         (["golden", "new", "goldens/authored/transcripts", "nobody"], 1, "No transcript 'nobody'"),
         (["golden", "pack", "nowhere.toml"], 1, "Cannot read 'nowhere.toml'"),
         (["golden", "check", "--set", "mine"], 1, "No golden set 'mine'"),
+        (["golden", "check", "--goldens", "nowhere"], 1, "No folder 'nowhere'"),
     ],
 )
 def test_errors_are_one_line_with_a_way_out(

@@ -28,6 +28,11 @@ def test_a_run_against_itself_is_no_worse_and_nothing_moved() -> None:
     assert (found.find_moved(), found.find_changes()) == ([], [])
 
 
+def test_what_moved_most_comes_first() -> None:
+    moved = compare_scores(make_score([5, 5, 5]), make_score([6, 1, 5])).find_moved()
+    assert [transcript_id for transcript_id, _, _ in moved] == ["t1", "t0"]
+
+
 def test_a_clear_gain_is_better_and_the_reverse_worse() -> None:
     low, high = make_score([3, 4, 3, 4, 3, 4, 3, 4] * 2), make_score([7, 8, 8, 7, 7, 8, 7, 8] * 2)
     assert compare_scores(low, high).rows["all"].verdict == "better"
@@ -39,7 +44,7 @@ def test_a_clear_gain_is_better_and_the_reverse_worse() -> None:
 def test_only_shared_interviews_are_compared() -> None:
     found = compare_scores(make_score([5, 5, 5, 5]), make_score([5, 5]))
     assert found.shared == ("t0", "t1")
-    with pytest.raises(EvaluationError, match="share 1 scored interviews"):
+    with pytest.raises(EvaluationError, match="share 1 scored interview. "):
         compare_scores(make_score([5]), make_score([5, 5]))
 
 
@@ -100,6 +105,8 @@ def test_a_drop_that_n_cannot_decide_warns_and_fails_when_strict() -> None:
     assert "cannot tell" in warned.warning
     assert "interviews would decide" in warned.warning
     assert judge_row(row, interval, 0.01, strict=True).failed
+    within = judge_row(row, interval, 0.9, strict=True)
+    assert (within.failed, within.warning) == (False, None)
 
 
 def test_effort_counts_failures_reasks_refusals_and_unknown_prices() -> None:
@@ -115,5 +122,6 @@ def test_effort_counts_failures_reasks_refusals_and_unknown_prices() -> None:
     assert effort.valid_at_once == pytest.approx(1 / 3)
     assert effort.cost_usd == pytest.approx(0.02)
     assert (effort.p50_s, effort.p95_s) == (3.0, 9.0)
+    assert sum_effort(score_records(records[:2], GOLDENS)).p50_s == 1.0
     unknown = [record.model_copy(update={"cost_usd": None}) for record in records]
     assert sum_effort(score_records(unknown, GOLDENS)).cost_usd is None

@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -156,7 +157,20 @@ def test_an_id_that_is_no_safe_name_never_names_a_file(name: str) -> None:
         find_golden_path(Path("goldens"), name)
 
 
-def test_packing_needs_an_annotator_and_a_provenance() -> None:
-    for missing in ("annotator", "provenance"):
-        with pytest.raises(GoldenError, match=f"{missing} is empty"):
-            pack_golden(parse_golden(edit(None, **{missing: " "}), "f"), make_coding(), LONG, CODEBOOK, None)
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"annotator": " "}, "annotator is empty"),
+        ({"provenance": " "}, "provenance is ''. Say who"),
+        ({"provenance": "Coded by ..."}, "provenance is 'Coded by ...'. Say who"),
+    ],
+)
+def test_packing_needs_an_annotator_and_a_provenance(changes: dict[str, str], says: str) -> None:
+    with pytest.raises(GoldenError, match=re.escape(says)):
+        pack_golden(parse_golden(edit(None, **changes), "f"), make_coding(), LONG, CODEBOOK, None)
+
+
+def test_a_file_of_another_codebook_is_not_packed() -> None:
+    data = parse_golden(edit(None), "f") | {"codebook_version": "0"}
+    with pytest.raises(GoldenError, match="codebook_version is '0', and the codebook's is '1'"):
+        pack_golden(data, make_coding(), LONG, CODEBOOK, None)

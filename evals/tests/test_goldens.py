@@ -69,6 +69,8 @@ def change_task(**values: Any) -> Any:
         (change_task(code="weaving"), "tasks.items.0: the codebook has no code 'weaving'"),
         (change_task(disposition="sold"), "tasks.items.0: disposition is 'sold'"),
         (change_task(evidence=[[0, 30]]), "tasks.items.0: the span [0, 30] is not in the interviewee's words"),
+        (change_task(evidence=[[15, 30]]), "tasks.items.0: the span [15, 30] is not in the interviewee's words"),
+        (lambda g: change_task(evidence=[[9, g["text_chars"] + 1]])(g), "is not in the text of"),
         (change_task(evidence=[[9000, 9999]]), "the span [9000, 9999] is not in the text of"),
         (change_task(evidence=[]), "adjudicated, tasks.items.0: there is no evidence"),
         (lambda g: g["adjudicated"]["tasks"].update(items=[]), "tasks: status is 'discussed' with 0 items"),

@@ -96,6 +96,7 @@ def test_spans_of_two_splitters_are_one_sentence_when_they_share_half_of_the_sho
     assert share_sentence([(0, 40)], [(20, 90)])
     assert not share_sentence([(0, 40)], [(38, 90)])
     assert not share_sentence([(0, 40)], [(40, 90)])
+    assert not share_sentence([(5, 5)], [(5, 9)])
 
 
 def test_overlap_is_the_jaccard_of_characters() -> None:

@@ -80,8 +80,9 @@ def test_attributes_are_judged_on_matched_items_only() -> None:
 
 def test_codes_and_confusions_over_all_interviews() -> None:
     golden = make_golden("t1", make_coding(concerns=[make_item("a", (0, 9)), make_item("b", (10, 19))]))
-    got = make_coding(concerns=[make_item("a", (0, 9)), make_item("c", (10, 19))])
+    got = make_coding(concerns=[make_item("a", (0, 9)), make_item("c", (10, 19)), make_item("d", (50, 59))])
     score = score_records([make_record("t1", got)], [golden])
+    assert score.sum_counts("concerns") == Counts(golden=2, got=3, code=1, grounded=1)
     codes = score.score_codes()
     assert codes["concerns", "a"] == Counts(1, 1, 1, 1)
     assert codes["concerns", "b"] == Counts(golden=1)

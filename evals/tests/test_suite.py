@@ -3,8 +3,10 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from pathlib import Path
@@ -96,6 +98,8 @@ def test_repeats_are_asked_and_only_the_new_ones(goldens: Path, server: Loopback
     ask(goldens, server, "--repeat", 1)
     assert "8 asked, 4 held already" in ask(goldens, server, "--repeat", 3).stdout
     assert len(server.requests) == 12
+    assert "Repeats are averaged; their spread" in ask(goldens, server, "--repeat", 3).stdout
+    assert "Repeats are averaged" not in ask(goldens, server, "--repeat", 1).stdout  # the others are not scored
 
 
 def test_all_requests_go_out_before_the_first_test_looks(goldens: Path) -> None:
@@ -151,6 +155,11 @@ def test_a_money_limit_stops_before_it_and_says_so(goldens: Path, server: Loopba
         (("--run", "nowhere"), "No run 'nowhere'"),
         (("--prompt", "v99"), "Unknown prompt 'v99'"),
         (("--require-goldens", "99"), "--require-goldens 99: only"),
+        (("--goldens", "nowhere"), "No folder 'nowhere'"),
+        (("--baseline", "nowhere"), "No run 'nowhere'"),
+        (("--engine", "replay"), "Score its run with --run RUN"),
+        (("--repeat", "0"), "'0' is not a whole number from 1"),
+        (("--max-cost", "-1"), "'-1' is not a number above 0"),
         (("--codebook", "nowhere.toml"), "Cannot read the codebook 'nowhere.toml'"),
     ],
 )
@@ -158,7 +167,19 @@ def test_a_wrong_option_is_one_sentence_and_a_status(tmp_path: Path, arguments: 
     done = run_suite(*arguments, "--runs", tmp_path)
     assert done.returncode not in (0, 5)
     assert says in done.stdout + done.stderr
-    assert "Traceback" not in done.stdout + done.stderr
+    assert not re.search("Traceback|INTERNALERROR|conftest.py", done.stdout + done.stderr)
+
+
+def test_a_baseline_that_is_not_there_is_said_before_anything_is_asked(goldens: Path, server: Loopback) -> None:
+    assert "No run 'nowhere'" in ask(goldens, server, "--baseline", "nowhere").stdout
+    assert server.requests == []
+
+
+def test_parallel_workers_end_in_one_sentence_too(goldens: Path) -> None:
+    done = run_suite("--goldens", goldens, "--engine", "claude", "-n", "2", "--runs", goldens, ANTHROPIC_API_KEY="")
+    assert done.returncode != 0
+    assert "No key for Claude" in done.stdout
+    assert not re.search("Traceback|INTERNALERROR|During handling", done.stdout + done.stderr)
 
 
 def test_no_key_is_one_sentence(goldens: Path) -> None:
@@ -211,6 +232,70 @@ def test_the_suite_is_quiet_where_none_of_it_is_collected() -> None:
     assert "test_evidence_is_the_interviewee[authored_work_01]" in collected.stdout
     assert "test_f1_not_below_baseline[concerns]" in collected.stdout
     assert "evals/tests" not in collected.stdout
+
+
+def test_a_test_that_is_named_is_skipped_with_the_reason_where_its_text_is_missing(tmp_path: Path) -> None:
+    named = "evals/test_extraction.py::test_evidence_is_the_interviewee[work_0469]"
+    command = [sys.executable, "-m", "pytest", named, "--runs", str(tmp_path), "-p", "no:cacheprovider"]
+    kept = {name: value for name, value in os.environ.items() if name != "VERBATIM_DATA"}
+    done = subprocess.run(command, check=False, cwd=ROOT, env=kept, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0
+    assert re.search(r"SKIPPED \[1\] .*their text, Anthropic/AnthropicInterviewer, is not here", done.stdout)
+
+
+def test_one_interview_alone_is_scored_beside_its_own_ceiling_and_not_compared(tmp_path: Path, goldens: Path) -> None:
+    done = run_suite("--goldens", goldens, "--runs", tmp_path, "-k", "ada")
+    assert done.returncode == 0
+    assert "rules v1: 1 interview scored (1 own), 0 records failed." in done.stdout
+    assert re.search(r"^all +\S+ +- +1\.00 ", done.stdout, re.MULTILINE)
+    assert done.stdout.count("warning: Nothing is compared: this run and baseline rules v1 share 0 interviews") == 1
+
+
+def test_a_run_over_none_of_the_goldens_fails(goldens: Path, tmp_path: Path) -> None:
+    run_suite("--goldens", goldens, "--runs", tmp_path)
+    (run,) = (path.parent for path in tmp_path.glob("*/manifest.json"))
+    done = run_suite("--run", run, "--set", "authored")
+    assert done.returncode == 1
+    assert "holds no record of the 12 goldens" in done.stdout
+
+
+def test_a_codebook_of_your_own_is_scored_and_not_compared(tmp_path: Path) -> None:
+    codebook = tmp_path / "mine.toml"
+    text = (ROOT / "schemas" / "codebook.toml").read_text()
+    codebook.write_text(text.replace('version = "1"', 'version = "mine"'))
+    assert codebook.read_text() != text
+    done = run_suite("--codebook", codebook, "--runs", tmp_path, "--set", "authored", "-k", "f1")
+    assert done.returncode == 0
+    assert "were made with different codebooks" in done.stdout
+    run = next(path.parent for path in tmp_path.glob("*/manifest.json"))
+    refused = run_suite("--baseline", run, "--runs", tmp_path / "more", "--set", "authored", "-k", "f1")
+    assert refused.returncode == 1
+    assert "were made with different codebooks" in refused.stdout
+
+
+def test_a_step_summary_that_cannot_be_written_costs_nobody_the_result(tmp_path: Path, goldens: Path) -> None:
+    place = str(tmp_path / "nowhere" / "step.md")
+    done = run_suite("--goldens", goldens, "--runs", tmp_path, GITHUB_STEP_SUMMARY=place)
+    assert done.returncode == 0
+    assert f"GITHUB_STEP_SUMMARY: cannot write {place!r}" in done.stdout
+
+
+def test_ctrl_c_keeps_what_came_and_the_same_command_asks_for_the_rest(goldens: Path) -> None:
+    with Loopback(latency_s=1.0) as server:
+        options = ("--goldens", goldens, "--runs", goldens.parent / "runs", "--engine", "claude", "--concurrency", "1")
+        command = [sys.executable, "-m", "pytest", "evals", "-p", "no:cacheprovider", *map(str, options)]
+        environment = os.environ | {"ANTHROPIC_API_KEY": "test-key"}
+        process = subprocess.Popen(
+            [*command, "--base-url", server.url], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
+        )
+        while len(server.requests) < 2:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        shown, _ = process.communicate(timeout=100)
+        assert process.returncode == 2
+        assert "Stopped by Ctrl-C with 2 answered and kept" in shown
+        assert "2 asked, 2 held already" in ask(goldens, server).stdout
+        assert len(server.requests) == 4
 
 
 def copy_project(folder: Path) -> Path:

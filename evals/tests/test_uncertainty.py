@@ -18,6 +18,7 @@ from evals.uncertainty import (
     find_needed_n,
     find_ratio_interval,
     find_sign_flip_p,
+    find_t,
     find_wilson_interval,
     judge_difference,
 )
@@ -52,6 +53,10 @@ def test_the_wilson_interval_of_a_published_example() -> None:
     found = find_wilson_interval(81, 263)
     assert (round(found.low, 4), round(found.high, 4)) == (0.2553, 0.3662)
     assert round(find_wilson_interval(0, 20).high, 4) == 0.1611
+
+
+def test_a_drawn_p_is_never_0_since_the_observed_signs_count_as_a_draw() -> None:
+    assert find_sign_flip_p([1.0] * 40) == pytest.approx(1 / 10_001)
 
 
 def test_an_interval_of_known_numbers() -> None:
@@ -96,11 +101,17 @@ def test_the_detectable_effect_at_sd_15(n: int, effect: float) -> None:
     assert find_detectable_effect(0.15, n) == pytest.approx(effect, abs=6e-4)
 
 
-def test_the_needed_n_makes_the_effect_detectable_and_one_less_far_less_does_not() -> None:
-    n = find_needed_n(0.15, 0.03)
+@given(st.floats(-0.2, 0.2), st.floats(0.01, 0.4))
+def test_the_needed_n_gives_a_verdict_and_one_less_does_not(mean: float, sd: float) -> None:
+    def judge(n: int) -> str:
+        half = find_t(0.95, n - 1) * sd / math.sqrt(n)
+        return judge_difference(Interval(mean, mean - half, mean + half, n), margin=0.03)
+
+    n = find_needed_n(mean, sd, 0.03)
     assert n is not None
-    assert find_detectable_effect(0.15, n) <= 0.03 < find_detectable_effect(0.15, n - 1)
-    assert find_needed_n(math.nan, 0.03) is None
+    assert judge(n) != "inconclusive"
+    assert n == 2 or judge(n - 1) == "inconclusive"
+    assert find_needed_n(mean, math.nan, 0.03) is None
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """The Message Batches API through the anthropic SDK: bodies are streamed up, results are streamed down."""
 
 import json
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -9,6 +8,7 @@ from typing import Any
 
 from extract.engines.claude import explain_error, find_message
 from extract.engines.live import ProviderError
+from extract.keys import find_key
 
 HEAD, TAIL = b'{"requests":[\n', b"\n]}"
 SEPARATOR = b",\n"
@@ -16,8 +16,8 @@ LIST_PAGE = 100
 
 
 def read_key() -> str:
-    """The provider's key in the environment, or nothing."""
-    return os.environ.get("ANTHROPIC_API_KEY", "").strip()
+    """The provider's key, or nothing."""
+    return find_key("ANTHROPIC_API_KEY")
 
 
 class BatchMissingError(Exception):

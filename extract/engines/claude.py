@@ -1,7 +1,6 @@
 """Claude through the anthropic SDK: async, aiohttp, native structured output, prompt caching."""
 
 import json
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -19,6 +18,7 @@ from extract.engines.live import (
 )
 from extract.engines.prices import open_prices
 from extract.errors import EngineError
+from extract.keys import find_key
 from extract.prompt import Request
 from schemas.record import Usage
 
@@ -27,8 +27,8 @@ STOPS = {"refusal": "refusal", "max_tokens": "max_tokens", "model_context_window
 
 
 def open_claude(options: EngineOptions) -> LiveEngine:
-    """The `claude` engine. Raises EngineError without ANTHROPIC_API_KEY."""
-    key = os.environ.get("ANTHROPIC_API_KEY", "").strip()
+    """The `claude` engine. Raises EngineError without a key."""
+    key = find_key("ANTHROPIC_API_KEY", options.say)
     if not key and not options.dry_run:
         raise EngineError("No key for Claude. Set ANTHROPIC_API_KEY, or choose --engine rules, which needs none.")
     model = options.model or DEFAULT_MODEL

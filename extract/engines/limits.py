@@ -11,6 +11,11 @@ from email.utils import parsedate_to_datetime
 
 START = 10
 OUTAGE_FAILURES = 5
+"""So many failures in a row, other than 429s, are the provider's trouble and not a request's."""
+PROBE_EVERY_S = 0.5
+PROBE_SHARE = 0.025
+"""In an outage one request is tried every so many seconds, later every so much of what the outage took."""
+LONGEST_TURN_S = 30.0
 RETRY_AFTER_CAP_S = 60.0
 
 
@@ -62,6 +67,8 @@ class Limiter:
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._halved_at = 0.0
         self._failures = 0
+        self._outage_began = 0.0
+        self._last_turn = 0.0
         self._sleeping: set[asyncio.Event] = set()
 
     @property
@@ -93,21 +100,37 @@ class Limiter:
         if self._failures >= OUTAGE_FAILURES:
             for sleeper in self._sleeping:
                 sleeper.set()
-        self._failures = 0
+        self._failures, self._last_turn = 0, 0.0
         self._wake()
 
     def note_failure(self, *, rate_limited: bool) -> None:
         """Halve on a 429, at most once a second: a burst of them is one piece of news."""
-        self._failures += 1
         moment = time.monotonic()
-        if rate_limited and moment - self._halved_at > 1.0:
+        if not rate_limited:
+            self._outage_began = self._outage_began if self._failures else moment
+            self._failures += 1
+        elif moment - self._halved_at > 1.0:
             self.limit = max(1.0, self.limit / 2)
             self._halved_at = moment
 
-    async def sleep(self, seconds: float) -> None:
-        """Wait; cut short when the first success after an outage shows that it is over."""
+    def take_turn(self, backoff_s: float) -> float:
+        """Seconds to wait after trouble: `backoff_s`, but in an outage until a turn of one's own.
+
+        Turns follow each other evenly however many wait, so that the end of an outage is seen soon
+        and a provider in trouble is not asked by everybody at once.
+        """
+        if self._failures < OUTAGE_FAILURES:
+            return backoff_s
+        moment = time.monotonic()
+        every = max(PROBE_EVERY_S, PROBE_SHARE * (moment - self._outage_began))
+        self._last_turn = max(self._last_turn, moment) + every
+        return min(self._last_turn - moment, LONGEST_TURN_S * random.uniform(0.5, 1))
+
+    async def sleep(self, seconds: float, *, exactly: bool = False) -> None:
+        """Wait; unless `exactly`, cut short when the first success after an outage shows that it is over."""
         woken = asyncio.Event()
-        self._sleeping.add(woken)
+        if not exactly:
+            self._sleeping.add(woken)
         try:
             async with asyncio.timeout(seconds):
                 await woken.wait()

@@ -2,9 +2,8 @@
 
 import asyncio
 import itertools
-import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -14,6 +13,7 @@ from pydantic import BaseModel
 from extract.engines import Completion
 from extract.engines.limits import Limiter, RetryPolicy
 from extract.errors import EngineError
+from extract.keys import hide_keys
 from extract.prompt import Request
 from schemas.draft import DraftError
 from schemas.record import Failure, FailureKind, Usage
@@ -86,10 +86,14 @@ class LiveEngine:
         with asyncio.Runner() as runner:  # on the way out it cancels what is in flight
             batches = self._pump(iter(requests))
             loop = runner.get_loop()  # not runner.run, which exchanges the signal handlers each time
-            while batch := loop.run_until_complete(_next_batch(batches)):
-                yield from batch
+            try:
+                while batch := loop.run_until_complete(_next_batch(batches)):
+                    yield from batch
+            except GeneratorExit:  # who iterates has stopped: hang up before the loop closes everything at once
+                loop.run_until_complete(batches.aclose())
+                raise
 
-    async def _pump(self, requests: Iterator[Request]) -> AsyncIterator[list[Completion]]:
+    async def _pump(self, requests: Iterator[Request]) -> AsyncGenerator[list[Completion]]:
         """Keep as many conversations going as the limiter allows; hand over what is done."""
         first = next(requests, None)
         if first is None:
@@ -187,6 +191,9 @@ class Conversations:
                 self.note_trouble(str(error))
                 self.limiter.note_failure(rate_limited=error.kind == "rate_limited")
                 wait = self.policy.find_wait(failures, error.retry_after_s)
+                told = error.retry_after_s is not None
+                if not told and error.kind != "rate_limited":
+                    wait = self.limiter.take_turn(wait)
                 if not error.retry or time.monotonic() + wait - first_failure > self.policy.give_up_s:
                     raise
             else:
@@ -197,7 +204,7 @@ class Conversations:
                 return reply
             finally:
                 self.limiter.release()
-            await self.limiter.sleep(wait)
+            await self.limiter.sleep(wait, exactly=told)
 
 
 class _State:
@@ -271,9 +278,6 @@ def classify_status(status: int, message: str, retry_after_s: float | None) -> P
 
 def shorten(text: str, characters: int) -> str:
     """One line of at most so many characters, a full stop at its end, and no key in it."""
-    text = " ".join(text.split())
-    for name, value in os.environ.items():
-        if name.endswith(("_API_KEY", "_TOKEN")) and len(value) > 7:
-            text = text.replace(value, "[key]")
+    text = hide_keys(" ".join(text.split()))
     text = text if len(text) <= characters else text[: characters - 1] + "…"
     return text if text.endswith((".", "…", "!", "?")) else text + "."

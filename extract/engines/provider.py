@@ -1,7 +1,6 @@
 """Every other model through instructor: `openai/...`, `google/...`, `ollama/...`, any OpenAI-compatible address."""
 
 import logging
-import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -19,6 +18,7 @@ from extract.engines.live import (
 )
 from extract.engines.prices import open_prices
 from extract.errors import EngineError
+from extract.keys import find_key
 from extract.prompt import Request
 from schemas.record import Usage
 
@@ -80,7 +80,11 @@ def _open_client(options: EngineOptions, model: str) -> Any:
     import instructor
 
     logging.getLogger("instructor").setLevel(logging.CRITICAL + 1)  # it logs what models and people wrote
-    given = {"api_key": "none"} if options.base_url and not os.environ.get("OPENAI_API_KEY") else {}
+    provider = model.partition("/")[0]
+    key = find_key(f"{provider.upper()}_API_KEY", options.say)
+    if not key and options.base_url and not find_key("OPENAI_API_KEY"):
+        key = "none"
+    given = {"api_key": key} if key else {}
     try:
         opener: Any = instructor.from_provider  # its overloads list models, not what a user may name
         client = opener(model, async_client=True, **given)

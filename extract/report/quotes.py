@@ -1,23 +1,16 @@
-"""The interviews that the page holds: their texts once, and their items with spans into them.
-
-Spans on the page count UTF-16 units, as browsers do; those of records count characters.
-"""
+"""The interviews that the page holds: their texts once, and their items with spans into them."""
 
 import random
-import re
-from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from extract.report.findings import EVERYONE, Findings
 from extract.report.safety import make_safe
+from extract.report.texts import EXCERPT, ShownText, show_transcript
 from schemas.codebook import ITEM_ATTRIBUTES, SECTIONS
 from schemas.transcript import Transcript
 
 SEED = 0
-INTERVIEWER, INTERVIEWEE, EXCERPT = 0, 1, 2
-_ASTRAL = re.compile("[\U00010000-\U0010ffff]")
 
 
 class Sample:
@@ -40,16 +33,6 @@ class Sample:
             self.records.append(record)
         elif (place := self._random.randrange(self.seen)) < self.size:
             self.records[place] = record
-
-
-@dataclass(frozen=True)
-class _Text:
-    """The text that spans of the page point into; `turns` holds (speaker, start, end)."""
-
-    text: str
-    turns: list[tuple[int, int, int]]
-    whole: bool
-    move: Callable[[int, int], tuple[int, int]]
 
 
 def find_transcripts(transcripts: Iterable[Any], records: list[dict[str, Any]]) -> dict[str, Transcript]:
@@ -79,7 +62,8 @@ def describe_quotes(
     texts: list[str] = []
     items: list[list[Any]] = []
     for number, record in enumerate(sorted(records, key=lambda record: record["transcript_id"])):
-        text = _find_text(record, transcripts.get(record["transcript_id"]))
+        transcript = transcripts.get(record["transcript_id"])
+        text = show_transcript(transcript) if transcript else _gather_quotes(record)
         group = findings.group_of[record.get("cohort") or ""]
         interviews.append(_describe_interview(record, group, text, findings))
         texts.append(text.text)
@@ -108,7 +92,7 @@ def _number_codes(data: dict[str, Any]) -> tuple[dict[tuple[str, str], int], dic
     return {pair: n for n, pair in enumerate(pairs)}, values
 
 
-def _describe_interview(record: dict[str, Any], group: str, text: _Text, findings: Findings) -> list[Any]:
+def _describe_interview(record: dict[str, Any], group: str, text: ShownText, findings: Findings) -> list[Any]:
     style = record["extraction"]["collaboration_style"] if "extraction" in record else {}
     told = [
         value if not any((name, kind, value) in findings.hidden_styles for name in (EVERYONE, group)) else ""
@@ -118,30 +102,14 @@ def _describe_interview(record: dict[str, Any], group: str, text: _Text, finding
     spans = _flatten(style.get("mode_quotes", []), text) if told[0] else []
     failure = record.get("failure")
     told_failure = [failure["kind"], make_safe(failure["message"])] if failure else None
-    turns = [number for turn in text.turns for number in turn]
-    return [make_safe(record["transcript_id"]), group, *told, spans, turns, int(text.whole), told_failure]
+    return [make_safe(record["transcript_id"]), group, *told, spans, text.flat_turns, int(text.whole), told_failure]
 
 
-def _flatten(quotes: Iterable[dict[str, Any]], text: _Text) -> list[int]:
-    return [number for quote in quotes for number in text.move(quote["start"], quote["end"])]
+def _flatten(quotes: Iterable[dict[str, Any]], text: ShownText) -> list[int]:
+    return text.flatten((quote["start"], quote["end"]) for quote in quotes)
 
 
-def _find_text(record: dict[str, Any], transcript: Transcript | None) -> _Text:
-    if transcript is None:
-        return _gather_quotes(record)
-    astral = [match.start() for match in _ASTRAL.finditer(transcript.text)]
-
-    def move(start: int, end: int) -> tuple[int, int]:
-        return start + bisect_left(astral, start), end + bisect_left(astral, end)
-
-    turns = [
-        (INTERVIEWER if turn.speaker == "interviewer" else INTERVIEWEE, *move(turn.start, turn.end))
-        for turn in transcript.turns
-    ]
-    return _Text(make_safe(transcript.text), turns, whole=True, move=move)
-
-
-def _gather_quotes(record: dict[str, Any]) -> _Text:
+def _gather_quotes(record: dict[str, Any]) -> ShownText:
     """What a record alone knows of its interview: its quotes in the order they were said, one to a line."""
     quotes = {
         (quote["start"], quote["end"]): quote["text"] for _, item in _iterate_items(record) for quote in item["quotes"]
@@ -155,7 +123,7 @@ def _gather_quotes(record: dict[str, Any]) -> _Text:
         length = len(quotes[span].encode("utf-16-le", "surrogatepass")) // 2
         places[span] = position, position + length
         position += length + 1
-    return _Text(
+    return ShownText(
         make_safe("\n".join(quotes[span] for span in sorted(quotes))),
         [(EXCERPT, *place) for place in places.values()],
         whole=False,

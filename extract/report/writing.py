@@ -8,8 +8,9 @@ from typing import Any
 from extract.errors import VerbatimError
 from extract.report.counting import count_interviews, parse_records
 from extract.report.findings import describe_findings, describe_published
+from extract.report.html import write_page
 from extract.report.operation import Operation, describe_operation
-from extract.report.page import Page, render_page, write_page
+from extract.report.page import Page, render_page
 from extract.report.published import has_published_figures
 from extract.report.quotes import Sample, describe_quotes, find_transcripts
 from extract.store import RunStore

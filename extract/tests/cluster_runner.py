@@ -180,7 +180,7 @@ def die_always(folder: Path) -> dict[str, Any]:
 
         def kill_often() -> None:
             for _ in range(3):
-                while not server.in_flight:
+                while server.in_flight < 3:  # all of them have arrived
                     time.sleep(0.05)
                 kill_workers()
                 while server.in_flight:

@@ -63,6 +63,7 @@ class Loopback:
         self.plan, self.latency_s, self.keep_bodies = plan, latency_s, keep_bodies
         self.rate_per_s, self.remaining, self.port = rate_per_s, remaining, port
         self.requests: list[Seen] = []
+        self.keys: set[str] = set()
         self.answered: Counter[str] = Counter()
         self.attempts: Counter[str] = Counter()
         self.used: Counter[str] = Counter()
@@ -133,6 +134,7 @@ class Loopback:
         digest = hashlib.sha256(message.encode("utf-8", "replace")).hexdigest()
         if not any(name in request.headers for name in ("authorization", "x-api-key")):
             return self._fail(Fault("unauthorised"))
+        self.keys.add(request.headers.get("x-api-key") or request.headers["authorization"].removeprefix("Bearer "))
         fault = self._note(body, digest)
         if self.latency_s:
             await asyncio.sleep(self.latency_s)

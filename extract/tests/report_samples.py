@@ -1,5 +1,7 @@
-"""Small invented runs for the tests of the report."""
+"""Small invented runs for the tests of the report, and a reader of pages."""
 
+import json
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -73,3 +75,31 @@ def make_run(folder: Path, records: list[dict[str, Any]], **changes: Any) -> Run
         for number, raw in enumerate(records):
             store.append(make_record(**{**raw, "request_hash": f"{number:064x}"}))
     return store
+
+
+class Blocks(HTMLParser):
+    """The content of the page's data blocks, and every element, as a browser would see them."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.data: dict[str, Any] = {}
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self._open: str | None = None
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        self._open = dict(attrs).get("id") if tag == "script" else None
+
+    def handle_data(self, data: str) -> None:
+        if self._open:
+            self.data[self._open] = json.loads(data)
+
+    def handle_endtag(self, tag: str) -> None:
+        self._open = None
+
+
+def read_blocks(path: Path) -> Blocks:
+    """What a page on disk holds."""
+    blocks = Blocks()
+    blocks.feed(path.read_text(encoding="utf-8"))
+    return blocks

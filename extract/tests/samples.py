@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 
 from extract.engines import Completion
+from extract.grounding import ground_draft
 from extract.prompt import Prompt, Request, load_prompt
 from extract.turns import parse_transcript
 from schemas.codebook import load_codebook
-from schemas.record import Manifest, Record
+from schemas.draft import Draft
+from schemas.record import Manifest, Record, Usage
 from schemas.transcript import Transcript
 
 ROOT = Path(__file__).parents[2]
@@ -101,6 +103,16 @@ def make_record(transcript_id: str = "t1", request_hash: str = "ab" * 32, **chan
     return Record.model_validate(values | changes)
 
 
+def make_answered() -> Record:
+    """The record of the baker's interview as a model would have it."""
+    request = make_request()
+    draft = make_completion(request).draft
+    assert isinstance(draft, Draft)
+    found = {"extraction": ground_draft(draft, request.transcript), "draft": draft.model_dump(), "model": "m"}
+    found |= {"text_sha256": request.transcript.text_sha256, "usage": Usage(requests=1, input_tokens=900)}
+    return make_record(request.transcript.id, request.hash, **found)
+
+
 def find_real_interviews() -> Path:
     """The folder of the real interviews in the Hub's layout; skips the test where it is not there."""
     data = os.environ.get("VERBATIM_DATA")
@@ -110,3 +122,14 @@ def find_real_interviews() -> Path:
             "needs the 1,210 real interviews: set VERBATIM_DATA to a folder that holds data/anthropic_interviewer"
         )
     return folder
+
+
+def load_interviews(count: int) -> list[Transcript]:
+    """So many interviews: the real ones where VERBATIM_DATA has them, else the authored ones with other endings."""
+    from extract.transcripts import Source, load_transcripts
+
+    real = Path(os.environ.get("VERBATIM_DATA") or "none") / "data" / "anthropic_interviewer"
+    source = Source(str(real if real.is_dir() else AUTHORED), limit=count)
+    found = [transcript for transcript in load_transcripts(source) if isinstance(transcript, Transcript)]
+    more = (found[n % len(found)].text + f"\n\nUser: Number {n}." for n in range(len(found), count))
+    return found + [parse_transcript(text, id=f"t{n}") for n, text in enumerate(more)]

@@ -294,6 +294,34 @@ def test_show_lists_a_run_and_shows_one_interview(capsys: pytest.CaptureFixture[
     assert "No transcript 'nobody' in run" in read_lines(capsys)[0]
 
 
+def test_show_lists_the_first_interviews_of_a_large_run_and_says_how_to_see_the_rest(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert call("run", str(AUTHORED), "--engine", "rules") == 0
+    monkeypatch.setattr("extract.commands.SHOWN", 5)
+    monkeypatch.setattr("extract.terminal.PAGE", 4)
+    capsys.readouterr()
+    assert call("show", "last") == 0
+    first = capsys.readouterr().out
+    assert len(re.findall(r"^authored_", first, re.MULTILINE)) == 5
+    assert first.endswith("\n7 more. See all with: python -m extract show last --all\n")
+    assert call("show", "last", "--all") == 0
+    shown = capsys.readouterr().out
+    assert len(re.findall(r"^authored_", shown, re.MULTILINE)) == 12
+    assert "more" not in shown
+
+
+def test_runs_says_which_of_them_cannot_be_read(capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("run", "three.jsonl", "--engine", "rules") == 0
+    (Path("runs") / "broken").mkdir()
+    (Path("runs") / "broken" / "manifest.json").write_text("{")
+    capsys.readouterr()
+    assert call("runs") == 0
+    out, said = capsys.readouterr()
+    assert "three.jsonl" in out
+    assert said.startswith("The manifest of run 'broken' cannot be read: ")
+
+
 def test_runs_lists_them_oldest_first_and_says_when_there_are_none(capsys: pytest.CaptureFixture[str]) -> None:
     assert call("runs") == 0
     assert "No runs in 'runs' yet" in capsys.readouterr().out

@@ -1,27 +1,21 @@
-"""Real processes, stopped and killed in the middle of a run: no answer is lost, none is paid twice."""
+"""Real processes, stopped in the middle of a run: no answer is lost, none is paid twice. Kills are in `test_faults`."""
 
-import hashlib
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from extract.store import open_run
 from extract.tests.loopback import Loopback
-from extract.tests.samples import BAKER, ROOT, make_prompt, make_transcript
+from extract.tests.samples import BAKER, ROOT
 
 ROWS = 150
-RENDER = make_prompt().render
-KILLS = 20
 
 
 @pytest.fixture
@@ -38,25 +32,11 @@ def server() -> Iterator[Loopback]:
         yield running
 
 
-FORKS = """
-import os, sys, anthropic
-from extract.cli import main
-for _ in sys.stdin:
-    pid = os.fork() or os._exit(main(sys.argv[1:]))
-    print(pid, flush=True)
-    print(os.waitpid(pid, 0)[1], flush=True)
-"""
-"""A process that has imported everything and, for each line that it reads, forks one that runs the command."""
-
-
-def start(
-    table: Path, server: Loopback, *, concurrency: int = 4, program: str = "", **streams: Any
-) -> subprocess.Popen[str]:
-    command = [sys.executable, *(["-c", program] if program else ["-m", "extract"]), "run", str(table)]
+def start(table: Path, server: Loopback, *, concurrency: int = 4) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "extract", "run", str(table)]
     command += ["--base-url", server.url, "--concurrency", str(concurrency), "--runs", str(table.parent / "runs")]
     environment = {**os.environ, "ANTHROPIC_API_KEY": "sk-loopback", "PYTHONPATH": str(ROOT)}
-    error = None if program else subprocess.PIPE
-    return subprocess.Popen(command, env=environment, stderr=error, text=True, **streams)
+    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
 
 
 def wait_for(server: Loopback, answered: int) -> None:
@@ -72,44 +52,6 @@ def read_stored(table: Path) -> list[str]:
     for path in (table.parent / "runs").glob("*/records.jsonl"):
         stored += [json.loads(line)["transcript_id"] for line in path.read_bytes().split(b"\n")[:-1]]
     return stored
-
-
-def find_digest(name: str) -> str:
-    """What the server calls the message of one interview."""
-    transcript = make_transcript(name, f"{BAKER} Number {name[1:]}.")
-    return hashlib.sha256(RENDER(transcript, model="", parameters={}).user.encode()).hexdigest()
-
-
-def test_killed_20_times_no_stored_answer_is_lost_or_asked_again(table: Path, server: Loopback) -> None:
-    draw = random.Random(5)
-    forks = start(table, server, program=FORKS, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    assert forks.stdin is not None
-    assert forks.stdout is not None
-    asked_after_stored: list[str] = []
-    for _ in range(KILLS):
-        stored = set(read_stored(table))
-        before = len(server.requests)
-        forks.stdin.write("another\n")
-        forks.stdin.flush()
-        pid = int(forks.stdout.readline())
-        wait_for(server, sum(server.answered.values()) + draw.randint(1, 6))
-        time.sleep(draw.random() * 0.1)
-        os.kill(pid, signal.SIGKILL)
-        assert forks.stdout.readline().strip() == str(signal.SIGKILL.value)
-        assert stored <= set(read_stored(table))
-        asked = {seen.digest for seen in server.requests[before:]}
-        asked_after_stored += [name for name in stored if find_digest(name) in asked]
-    forks.communicate()
-    assert len(read_stored(table)) >= KILLS
-    assert asked_after_stored == []
-    final = start(table, server, concurrency=50)
-    _, said = final.communicate(timeout=60)
-    assert final.returncode == 0, said
-    assert "Taking over from process" in said
-    assert Counter(read_stored(table)) == {f"t{n}": 1 for n in range(ROWS)}
-    run = open_run("last", table.parent / "runs")
-    assert (run.manifest.status, run.manifest.records, run.manifest.failures) == ("complete", ROWS, 0)
-    assert len(list((table.parent / "runs").iterdir())) == 1
 
 
 def test_ctrl_c_finishes_what_is_in_flight_and_prints_the_command_that_goes_on(table: Path, server: Loopback) -> None:

@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extract.engines.limits import START, Limiter, RetryPolicy, parse_retry_after
+from extract.engines.limits import (
+    LONGEST_TURN_S,
+    OUTAGE_FAILURES,
+    PROBE_EVERY_S,
+    START,
+    Limiter,
+    RetryPolicy,
+    parse_retry_after,
+)
 
 LEFT = "anthropic-ratelimit-requests-remaining"
 TOKENS = "anthropic-ratelimit-input-tokens-remaining"
@@ -109,5 +117,40 @@ def test_a_success_among_few_failures_wakes_nobody_early() -> None:
         await asyncio.sleep(0.01)
         assert not sleeper.done()
         sleeper.cancel()
+
+    asyncio.run(run())
+
+
+def test_in_an_outage_everybody_waits_for_a_turn_and_turns_are_evenly_spaced() -> None:
+    limiter = Limiter(50)
+    limiter.note_failure(rate_limited=False)
+    assert limiter.take_turn(3.0) == 3.0
+    for _ in range(OUTAGE_FAILURES):
+        limiter.note_failure(rate_limited=False)
+    turns = [limiter.take_turn(3.0) for _ in range(20)]
+    assert turns == pytest.approx([PROBE_EVERY_S * n for n in range(1, 21)], abs=0.2)
+    assert all(limiter.take_turn(3.0) <= LONGEST_TURN_S for _ in range(200))
+    limiter.note_success({}, 1)
+    assert limiter.take_turn(3.0) == 3.0
+
+
+def test_429s_are_no_outage() -> None:
+    limiter = Limiter(50)
+    for _ in range(50):
+        limiter.note_failure(rate_limited=True)
+    assert limiter.take_turn(3.0) == 3.0
+
+
+def test_who_was_told_how_long_to_wait_is_not_woken_by_the_success_of_another() -> None:
+    async def run() -> None:
+        limiter = Limiter(10)
+        for _ in range(6):
+            limiter.note_failure(rate_limited=False)
+        told = asyncio.create_task(limiter.sleep(60, exactly=True))
+        await asyncio.sleep(0)
+        limiter.note_success({}, 1)
+        await asyncio.sleep(0.01)
+        assert not told.done()
+        told.cancel()
 
     asyncio.run(run())

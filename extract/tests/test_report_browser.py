@@ -1,6 +1,6 @@
 """The report in Debian's Chromium: what people click, type and hear, on the real interviews where they are.
 
-Screenshots go to the folder that VERBATIM_SCREENSHOTS names, else to build/screenshots.
+Screenshots go where `extract.tests.browser` says.
 """
 
 import os
@@ -10,36 +10,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from extract.cli import main
+from extract.tests.browser import (
+    HOSTILE,
+    NARROW,
+    SCREENSHOTS,
+    WIDE,
+    find_violations,
+    launch_browser,
+    open_page,
+    open_view,
+    switch_view,
+)
 from extract.tests.report_samples import make_extraction, make_raw, make_run
-from extract.tests.samples import AUTHORED, ROOT
+from extract.tests.samples import AUTHORED
 
-CHROMIUM = Path("/usr/bin/chromium")
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-SCREENSHOTS = Path(os.environ.get("VERBATIM_SCREENSHOTS") or ROOT / "build" / "screenshots")
 LIT = re.compile(r"\blit\b")
-WIDE: Any = {"width": 1440, "height": 900}
-NARROW: Any = {"width": 375, "height": 760}
-HOSTILE = {
-    "script": "<script>window.hit = 1</script>",
-    "image": "<img src=x onerror='window.hit = 1'>",
-    "ends": "</script><script>window.hit = 1</script> & </textarea>",
-    "link": "javascript:window.hit=1",
-    "turned": "good \u202edab\u202c \u2066isolated\u2069",
-    "long": "a" * 10_000,
-}
 
 
 @pytest.fixture(scope="module")
@@ -58,32 +46,14 @@ def make_report(folder: Path, source: str) -> Path:
 
 @pytest.fixture(scope="module")
 def browser(report: Path) -> Iterator[Browser]:  # after the report, since commands may run a loop of their own
-    if not CHROMIUM.exists():
-        pytest.skip(f"needs Chromium at {CHROMIUM}: apt-get update && apt-get install -y chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    with launch_browser() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    """A page that must end without an error in its console and without having asked for anything."""
-    page = browser.new_page(viewport=WIDE)
-    troubles: list[str] = []
-    page.on("console", lambda message: troubles.append(message.text) if message.type != "log" else None)
-    page.on("pageerror", lambda error: troubles.append(str(error)))
-    page.on("request", lambda request: troubles.append(request.url) if not request.url.startswith("file:") else None)
-    page.on("requestfailed", lambda request: troubles.append(request.url))
-    yield page
-    assert troubles == []
-    page.close()
-
-
-def open_view(page: Page, report: Path, address: str = "") -> None:
-    page.goto("about:blank")
-    page.goto(f"{report.as_uri()}{address}")
-    page.wait_for_function("document.documentElement.dataset.ready")
+    with open_page(browser) as page:
+        yield page
 
 
 def test_a_bar_opens_the_quotes_behind_it(page: Page, report: Path) -> None:
@@ -211,13 +181,6 @@ def test_every_view_fits_its_width(browser: Browser, report: Path, scheme: Any, 
     page.context.close()
 
 
-def switch_view(page: Page, address: str) -> None:
-    """Go to another view of the page that is open."""
-    page.evaluate("address => { location.hash = address; }", address)
-    view = "#view-" + address.strip("#").split("/")[0]
-    expect(page.locator(f"{view}:not([hidden])")).to_have_count(1)
-
-
 def list_views(page: Page, report: Path) -> list[str]:
     """The addresses of all views, an interview with its first item among them."""
     open_view(page, report, "#interviews")
@@ -226,10 +189,6 @@ def list_views(page: Page, report: Path) -> list[str]:
         *(f"#{tab}" for tab in page.locator(".tabs a").evaluate_all("tabs => tabs.map(t => t.dataset.view)")),
         f"{one}/1",
     ]
-
-
-def find_violations(page: Page) -> list[str]:
-    return [f"{found['id']}: {found['nodes'][0]['html']}" for found in Axe().run(page).response["violations"]]
 
 
 def test_the_check_of_accessibility_sees_what_is_wrong(page: Page, report: Path) -> None:

@@ -2,7 +2,6 @@
 
 import json
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -10,51 +9,24 @@ import pytest
 
 from extract.cli import main
 from extract.errors import StoreError
-from extract.report.page import escape_json, write_page
+from extract.report.html import escape_json, write_page
 from extract.report.published import has_published_figures
 from extract.report.quotes import Sample
 from extract.report.safety import make_safe
 from extract.report.writing import Wish, write_report
 from extract.store import RunStore
 from extract.terminal import make_visible
-from extract.tests.report_samples import FOUR, make_extraction, make_raw, make_run
+from extract.tests.report_samples import FOUR, Blocks, make_extraction, make_raw, make_run, read_blocks
 from extract.tests.samples import AUTHORED
 from extract.transcripts import Source, load_transcripts
 from schemas.codebook import load_codebook
 from schemas.transcript import Transcript
 
 
-class Blocks(HTMLParser):
-    """The content of the page's data blocks, and every element, as a browser would see them."""
-
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.data: dict[str, Any] = {}
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self._open: str | None = None
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-        self._open = dict(attrs).get("id") if tag == "script" else None
-
-    def handle_data(self, data: str) -> None:
-        if self._open:
-            self.data[self._open] = json.loads(data)
-
-    def handle_endtag(self, tag: str) -> None:
-        self._open = None
-
-
 def write(store: RunStore, source: Source | None = None, **wish: Any) -> tuple[str, Blocks]:
     out = store.path / "report.html"
     write_report(store, source, load_codebook(), out=out, wish=Wish(**wish), notify=lambda message: None)
     return out.read_text(encoding="utf-8"), read_blocks(out)
-
-
-def read_blocks(path: Path) -> Blocks:
-    blocks = Blocks()
-    blocks.feed(path.read_text(encoding="utf-8"))
-    return blocks
 
 
 def test_the_page_names_no_address_and_loads_nothing(tmp_path: Path) -> None:

@@ -220,6 +220,17 @@ def test_a_manifest_that_cannot_be_read_is_one_sentence(tmp_path: Path, text: st
     assert list_runs(tmp_path) == []
 
 
+def test_a_run_of_the_same_command_that_cannot_be_read_is_not_paid_again(tmp_path: Path) -> None:
+    store = create_run(tmp_path, make_manifest())
+    path = store.path / "manifest.json"
+    path.write_text(path.read_text().replace('"version": 1', '"version": 2'))
+    with pytest.raises(StoreError, match="newer version.*begin another run with --new"):
+        find_run(tmp_path, make_manifest())
+    said: list[str] = []
+    assert find_run(tmp_path, make_manifest(model="other"), said.append) is None
+    assert said == [f"Run {store.path.name!r} was written by a newer version. Update, then open it."]
+
+
 def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="Choose another with --runs"):

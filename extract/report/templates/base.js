@@ -1,5 +1,4 @@
-// Data and small helpers. Text from interviews reaches the page through text nodes and attributes only.
-const read = (id) => JSON.parse(document.getElementById(id)?.textContent || "null");
+// The data of a run.
 const { findings, operation, published } = read("data");
 const groups = findings.groups.map((group) => group.id);
 const sections = findings.sections;
@@ -9,20 +8,8 @@ const codeNumber = new Map(codes.map((code, n) => [`${code.section.id}/${code.id
 const style = sections.find((section) => section.styles.length);
 const underLeast = `under ${findings.least}`;
 
-const find = (selector, from = document) => from.querySelector(selector);
-const findAll = (selector, from = document) => [...from.querySelectorAll(selector)];
-const countText = (n) => n.toLocaleString("en");
-const plural = (n, word) => `${countText(n)} ${word}${n === 1 ? "" : "s"}`;
-const percentText = (share) => (share === 0 || share >= 0.01 ? `${Math.round(100 * share)}%` : `${(100 * share).toFixed(1)}%`);
 const sectionLabel = new Map(sections.map((section) => [section.id, section.label]));
 const shareOf = (cell) => (cell && cell.n ? cell.k / cell.n : 0);
-
-function make(tag, attributes = {}, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) if (value !== null && value !== undefined) element.setAttribute(name, value);
-  element.append(...children.filter((child) => child !== null && child !== undefined));
-  return element;
-}
 
 function cellText(cell) {
   if (!cell) return `${underLeast} interviews`;
@@ -44,7 +31,6 @@ function holdQuotes() {
   return held;
 }
 
-const fold = (text) => text.toLowerCase().replace(/[‘’]/g, "'").replace(/\s+/g, " ");
 function holdWords() {
   const { items, texts } = holdQuotes();
   return (held.words ??= items.map((item) => fold(`${item[3]}\n${quotesOf(item).map(([a, b]) => texts[item[0]].slice(a, b)).join("\n")}`)));
@@ -56,13 +42,7 @@ function quotesOf(item) {
   return spans;
 }
 
-// An address says what is seen: #findings/concerns, #quotes?section=..., #interview/ID/3.
-function parseAddress() {
-  const [path, query = ""] = location.hash.slice(1).split("?");
-  const parts = path.split("/").map((part) => { try { return decodeURIComponent(part); } catch { return part; } });
-  return { view: parts[0] || "findings", parts: parts.slice(1), query: new URLSearchParams(query) };
-}
-
+// For one: #findings/concerns, #quotes?section=..., #interview/ID/3.
 function quotesAddress(filters) {
   const query = new URLSearchParams(Object.entries(filters).filter(([, value]) => value));
   return `#quotes${query.size ? `?${query}` : ""}`;

@@ -1,10 +1,6 @@
 // Charts are drawn by Observable Plot; what can be chosen in them are links, with names that can be read out.
 const LINE = 25;
 
-// The room for a drawing, on the screen or on a sheet of paper.
-let printing = false;
-const widthOf = (element) => (printing ? 660 : element.clientWidth || 320);
-
 // Draws one chart for each group that is asked for: side by side where there is room, else below each other.
 function drawGroups(drawing, shown, asked, draw) {
   drawing.replaceChildren();
@@ -21,9 +17,6 @@ function drawGroups(drawing, shown, asked, draw) {
 function makeTicks(end, room) {
   return d3.ticks(0, Math.min(1, end), room < 150 ? 1 : room < 300 ? 2 : 5).filter((tick) => room > 500 || tick < end * 0.94);
 }
-
-const labelWidth = (labels, width) => Math.min(Math.max(...labels.map((label) => label.length)) * 6.9 + 14, width * 0.44);
-const shorten = (label, room) => (label.length * 6.7 > room ? `${label.slice(0, Math.floor(room / 6.7) - 1)}…` : label);
 
 // Bars with intervals. Rows: {label, cells, address(group)}; the last is null where nothing can be opened.
 function drawBars(rows, shown, width, head, name) {
@@ -154,21 +147,4 @@ function drawPublished(figures, width) {
     y: { domain: figures.map(label), label: null, tickSize: 0, axis: narrow ? null : "left" },
     marks,
   }), "Published figures and this run's own, with intervals");
-}
-
-// Names for those who hear the page; links that open nothing are taken out.
-function finish(svg, name) {
-  svg.setAttribute("role", "group");
-  svg.setAttribute("aria-label", name);
-  for (const part of svg.querySelectorAll("g[aria-label]")) {
-    if (part.querySelector("a")) part.removeAttribute("aria-label");
-    else part.setAttribute("aria-hidden", "true");
-  }
-  for (const link of svg.querySelectorAll("a")) {
-    const shape = link.firstElementChild;
-    link.setAttribute("aria-label", shape.getAttribute("aria-label") ?? "");
-    shape.removeAttribute("aria-label");
-  }
-  for (const bare of svg.querySelectorAll("rect[aria-label]")) bare.removeAttribute("aria-label");
-  return svg;
 }

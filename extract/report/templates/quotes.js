@@ -20,16 +20,6 @@ function startQuotes() {
   fitFilters(form);
 }
 
-function fill(select, first, options) {
-  select.replaceChildren(new Option(first, ""), ...options.map(([label, value]) => new Option(label, value)));
-}
-
-function group(label, options) {
-  const element = make("optgroup", { label });
-  element.append(...options.map(([name, value]) => new Option(name, value)));
-  return element;
-}
-
 // Codes and attributes on offer are those of the chosen section.
 function fitFilters(form) {
   const chosen = form.elements.section.value, { code, attribute } = form.elements;
