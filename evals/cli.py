@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from evals import commands
+from evals import commands, golden_commands
 from evals.judge_command import add_judge_command
 from extract.command_line import Parser, read_between, read_number, run_command
 
@@ -71,30 +71,30 @@ def _add_golden(subparsers: Any) -> None:
     new.add_argument("--annotator", default="", metavar="NAME", help="your initials, or adjudicated")
     new.add_argument("--out", type=Path, metavar="FILE", help="default: ID.toml in this folder")
     new.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="default: runs")
-    new.set_defaults(function=commands.golden_new)
+    new.set_defaults(function=golden_commands.golden_new)
     check = parts.add_parser("check", help="what is wrong with edited files, or with all stored goldens")
     check.add_argument("file", nargs="*", type=Path, metavar="FILE", help="an edited .toml, or a stored .json")
-    check.set_defaults(function=commands.golden_check)
+    check.set_defaults(function=golden_commands.golden_check)
     pack = parts.add_parser("pack", help="store an edited file: spans and hashes, no text")
     pack.add_argument("file", type=Path, metavar="FILE")
     pack.add_argument("--into", default="own", metavar="SET", help="the set it joins (default: own)")
-    pack.set_defaults(function=commands.golden_pack)
+    pack.set_defaults(function=golden_commands.golden_pack)
     show = parts.add_parser("show", help="one golden with its quotes")
     show.add_argument("id", metavar="ID")
     show.add_argument("--coding", default="adjudicated", metavar="NAME", help="whose coding (default: adjudicated)")
-    show.set_defaults(function=commands.golden_show)
+    show.set_defaults(function=golden_commands.golden_show)
     agree = parts.add_parser("agree", help="the agreement of two annotators")
     agree.add_argument("a", metavar="A", nargs="?", default="A")
     agree.add_argument("b", metavar="B", nargs="?", default="B")
     agree.add_argument("--id", metavar="ID", help="on this golden only")
-    agree.set_defaults(function=commands.golden_agree)
+    agree.set_defaults(function=golden_commands.golden_agree)
     page = parts.add_parser("report", help="two annotators beside the adjudicated coding, as one HTML file")
     page.add_argument("a", metavar="A", nargs="?", default="A")
     page.add_argument("b", metavar="B", nargs="?", default="B")
     page.add_argument("--id", metavar="ID", help="this golden only")
     page.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="default: runs")
     _add_page(page, "annotators.html in the folder of runs")
-    page.set_defaults(function=commands.golden_report)
+    page.set_defaults(function=golden_commands.golden_report)
     for command in (new, check, pack, show, agree, page):
         _add_goldens(command)
 
