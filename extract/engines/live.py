@@ -122,6 +122,9 @@ class LiveEngine:
                     while not done.empty():
                         finished.append(done.get_nowait())
                     tasks.difference_update(finished)
+                    refused = [error for task in finished if (error := task.exception())]
+                    if refused:
+                        raise refused[0]  # the account is turned away: the others say the same
                     yield [task.result() for task in finished]
             finally:
                 for task in tasks:

@@ -376,21 +376,20 @@ for _ in sys.stdin:
 
 def test_killed_at_20_random_points(matrix: Matrix, source: Path, runs: Path) -> None:
     draw, repeated = random.Random(7), 0
-    with Loopback(latency_s=0.05) as server:
-        forks = start(source, server, runs, concurrency=8, program=FORKS)
-        assert forks.stdin is not None
-        assert forks.stdout is not None
-        for _ in range(KILLS):
-            stored, asked = read_stored(runs), len(server.requests)
-            print("another", file=forks.stdin, flush=True)
-            pid = int(forks.stdout.readline())
-            wait_for(server, sum(server.answered.values()) + draw.randint(1, 10))
-            time.sleep(draw.random() * 0.1)
-            os.kill(pid, signal.SIGKILL)
-            assert forks.stdout.readline().strip() == str(signal.SIGKILL.value)
-            assert stored <= read_stored(runs)
-            repeated += matrix.count_asked_again(stored, server, asked)
-        forks.communicate()
+    with Loopback(latency_s=0.2) as server:  # slow enough that 20 kills come before the end of the run
+        with start(source, server, runs, concurrency=8, program=FORKS) as forks:
+            assert forks.stdin is not None
+            assert forks.stdout is not None
+            for _ in range(KILLS):
+                stored, asked = read_stored(runs), len(server.requests)
+                print("another", file=forks.stdin, flush=True)
+                pid = int(forks.stdout.readline())
+                wait_for(server, sum(server.answered.values()) + draw.randint(1, 6))
+                time.sleep(draw.random() * 0.1)
+                os.kill(pid, signal.SIGKILL)
+                assert forks.stdout.readline().strip() == str(signal.SIGKILL.value)
+                assert stored <= read_stored(runs)
+                repeated += matrix.count_asked_again(stored, server, asked)
         stored, asked = read_stored(runs), len(server.requests)
         assert len(stored) >= KILLS
         done = command(source, server, runs)
