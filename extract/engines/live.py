@@ -123,9 +123,10 @@ class LiveEngine:
                         finished.append(done.get_nowait())
                     tasks.difference_update(finished)
                     refused = [error for task in finished if (error := task.exception())]
+                    if answered := [task.result() for task in finished if not task.exception()]:
+                        yield answered
                     if refused:
                         raise refused[0]  # the account is turned away: the others say the same
-                    yield [task.result() for task in finished]
             finally:
                 for task in tasks:
                     task.cancel()
