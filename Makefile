@@ -9,12 +9,14 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 demo: $(VENV)/installed
 	@$(BIN)/python -m extract demo
 
-test: $(VENV)/installed-dev
+test: check
+	$(BIN)/python -m pytest
+
+check: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest
 
 format: $(VENV)/installed-dev
 	$(BIN)/ruff format .
