@@ -10,7 +10,7 @@ from extract.engines import Completion
 from extract.engines.batch_api import SEPARATOR, BatchApi, BatchMissingError
 from extract.engines.batch_ledger import Ledger
 from extract.engines.batch_rows import Batch, Entry, Past, find_key, parse_custom_id
-from extract.engines.claude import parse_message
+from extract.engines.claude import make_head, parse_message
 from extract.engines.live import REASKS, STOPS, Correction, render_messages, shorten
 from extract.prompt import Request
 from schemas.draft import DraftError
@@ -47,15 +47,7 @@ class LineWriter:
     def _find_head(self, request: Request) -> str:
         key = request.format.hash + request.system
         if key not in self._heads:
-            import anthropic
-
-            schema = anthropic.transform_schema(request.format.json_schema)
-            head = {
-                "model": self.model,
-                "max_tokens": self.max_tokens,
-                "system": [{"type": "text", "text": request.system, "cache_control": {"type": "ephemeral"}}],
-                "output_config": {"format": {"type": "json_schema", "schema": schema}},
-            }
+            head = make_head(request, self.model, self.max_tokens)
             self._heads[key] = json.dumps(head, ensure_ascii=False)[1:-1]
         return self._heads[key]
 

@@ -84,19 +84,24 @@ class _Sender:
 
     def _find_head(self, request: Request) -> bytes:
         """The body up to its messages."""
-        import anthropic
-
         key = (request.format.hash, request.system)
         if key not in self._heads:
-            schema = anthropic.transform_schema(request.format.json_schema)
-            head = {
-                "model": self.model,
-                "max_tokens": self.max_tokens,
-                "system": [{"type": "text", "text": request.system, "cache_control": {"type": "ephemeral"}}],
-                "output_config": {"format": {"type": "json_schema", "schema": schema}},
-            }
+            head = make_head(request, self.model, self.max_tokens)
             self._heads[key] = _encode(head)[:-1] + b',"messages":'
         return self._heads[key]
+
+
+def make_head(request: Request, model: str, max_tokens: int) -> dict[str, Any]:
+    """All of a request's body but its messages, live and in a batch alike: one hash stands for one body."""
+    import anthropic
+
+    schema = anthropic.transform_schema(request.format.json_schema)
+    return {
+        "model": model,
+        "max_tokens": max_tokens,
+        "system": [{"type": "text", "text": request.system, "cache_control": {"type": "ephemeral"}}],
+        "output_config": {"format": {"type": "json_schema", "schema": schema}},
+    }
 
 
 def _encode(value: Any) -> bytes:
